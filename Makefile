@@ -1,0 +1,60 @@
+# make demo   the whole method on the embedded default
+# make test   everything that must hold
+# make lab    JupyterLab on the notebooks
+# Each makes the environment that it needs, in .venv, when it is absent or older than what it is made from.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+MADE_FROM := constraints.txt settings.ini setup.py pyproject.toml
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+pinned = $$(grep '^$(1)==' constraints.txt)
+
+.PHONY: help demo test test-slow lab export clean-notebooks readme benchmarks
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+$(VENV)/.ready-to-use: $(MADE_FROM)
+	@echo "== making the environment in $(VENV): PyTorch, then the package (some minutes, once)"
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("ssr_nb needs Python 3.11 or newer, found " + sys.version.split()[0] + " (choose one with: make PYTHON=/path/to/python3.11)")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) "$(call pinned,torch)"
+	@$(PIP) -c constraints.txt -e .
+	@$(PIP) --no-deps "$(call pinned,unsloth)" "$(call pinned,unsloth_zoo)"
+	@touch $@
+
+$(VENV)/.ready-to-develop: $(VENV)/.ready-to-use
+	@echo "== adding what development needs: nbdev, JupyterLab, pytest"
+	@$(PIP) -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.ready-to-use
+	@$(BIN)/ssr demo
+
+lab: $(VENV)/.ready-to-develop
+	@$(BIN)/jupyter lab nbs
+
+# With two test processes on two cores, more threads than one in each only get in each other's way.
+test: export OMP_NUM_THREADS ?= 1
+test: $(VENV)/.ready-to-develop
+	@echo "== the export is current, the notebooks are clean, the README is current"
+	@$(BIN)/python -m pytest -q tests/test_project.py
+	@echo "== every notebook runs"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/nbdev_test --n_workers 2 --do_print
+	@echo "== tests and doctests"
+	@$(BIN)/python -m pytest -q --durations=8 --doctest-modules ssr_nb tests --ignore tests/test_project.py
+
+# The cells and tests that take minutes (none needs a GPU unless it says so).
+test-slow: $(VENV)/.ready-to-develop
+	@PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 1 --do_print --flags slow
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slow --durations=8 tests
+
+export: $(VENV)/.ready-to-develop
+	@$(BIN)/nbdev_export && $(BIN)/nbdev_clean
+
+readme: $(VENV)/.ready-to-develop
+	@$(BIN)/jupyter nbconvert --log-level ERROR --to markdown --output-dir . --output README nbs/index.ipynb
+
+benchmarks: $(VENV)/.ready-to-develop
+	@for script in benchmarks/*.py; do echo "== $$script"; OMP_NUM_THREADS=1 $(BIN)/python $$script || exit 1; done

@@ -1,0 +1,122 @@
+"""The project holds together: what is generated is current, and what is installed is light and whole."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+
+
+def run(*command, cwd=ROOT, **kwargs):
+    done = subprocess.run([str(c) for c in command], cwd=cwd, capture_output=True, text=True,
+                          env=os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}, **kwargs)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    "The tracked and new files of the working tree, elsewhere, so that a generator can run without touching it."
+    folder = tmp_path_factory.mktemp("copy") / "ssr_nb"
+    files = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+    for name in filter(None, files):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+def same_files(pattern, here, there):
+    names = {str(p.relative_to(here)) for p in here.glob(pattern)} | {str(p.relative_to(there)) for p in there.glob(pattern)}
+    assert names
+    return [n for n in sorted(names) if not (here / n).exists() or not (there / n).exists() or (here / n).read_bytes() != (there / n).read_bytes()]
+
+
+def test_export_is_current(copy):
+    run(BIN / "nbdev_export", cwd=copy)
+    assert same_files("ssr_nb/*.py", ROOT, copy) == [], "run `make export` and commit what it changes"
+
+
+def test_notebooks_are_clean(copy):
+    run(BIN / "nbdev_clean", cwd=copy)
+    assert same_files("nbs/**/*.ipynb", ROOT, copy) == [], "run `nbdev_clean` and commit what it changes"
+
+
+def test_readme_is_current(copy):
+    (copy / "README.md").unlink()
+    run(BIN / "jupyter", "nbconvert", "--log-level", "ERROR", "--to", "markdown", "--output-dir", ".", "--output", "README", "nbs/index.ipynb", cwd=copy)
+    assert same_files("README.md", ROOT, copy) == [], "run `make readme` and commit what it changes"
+    if (ROOT / "README_files").exists() or (copy / "README_files").exists():
+        assert same_files("README_files/*", ROOT, copy) == [], "run `make readme` and commit what it changes"
+
+
+def notebooks():
+    return sorted((ROOT / "nbs").rglob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", notebooks(), ids=lambda p: p.stem)
+def test_notebook_outputs_can_be_shown(path):
+    "No traceback, no warning, no path of somebody's machine in what a reader sees."
+    for cell in json.loads(path.read_text())["cells"]:
+        for output in cell.get("outputs", []):
+            text = json.dumps(output)
+            assert output["output_type"] != "error", f"{path.name}: {''.join(cell['source'])[:80]}"
+            for noise in ("Warning:", "/home/", "/root/", "/tmp/", "/work/", "it/s]", "s/it]"):
+                assert noise not in text, f"{path.name}: {noise!r} in the output of {''.join(cell['source'])[:80]}"
+
+
+def test_users_never_need_the_development_tools():
+    for module in (ROOT / "ssr_nb").glob("*.py"):
+        if module.name != "_modidx.py":
+            text = module.read_text()
+            assert "import nbdev" not in text and "from nbdev" not in text and "fastcore" not in text, module.name
+
+
+def test_import_is_light():
+    code = "import sys, ssr_nb, ssr_nb.records, ssr_nb.cli; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    run(sys.executable, "-c", code)
+
+
+@pytest.mark.parametrize("command", [[sys.executable, "-c", "import ssr_nb"], [BIN / "ssr", "--help"]], ids=["import", "help"])
+def test_start_loads_no_torch(command):
+    "The design asks for half a second; the best of three runs, with room for a busy machine, stays far under what torch alone takes."
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        run(*command)
+        times.append(time.perf_counter() - start)
+    assert min(times) < 1.5, times
+
+
+def test_wheel_holds_the_embedded_model(copy, tmp_path):
+    run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "--wheel-dir", tmp_path, copy)
+    wheel = next(tmp_path.glob("*.whl"))
+    names = zipfile.ZipFile(wheel).namelist()
+    for name in ["config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja", "README.md"]:
+        assert f"ssr_nb/embedded/{name}" in names, names
+    embedded = sum(i.file_size for i in zipfile.ZipFile(wheel).infolist() if i.filename.startswith("ssr_nb/embedded/"))
+    assert embedded <= 8 * 2**20, f"{embedded} bytes"
+    metadata = next(n for n in names if n.endswith("METADATA"))
+    assert "fastcore" not in "".join(l for l in zipfile.ZipFile(wheel).read(metadata).decode().splitlines(True) if "Requires-Dist" in l and "extra" not in l)
+
+
+def test_versions_stand_in_one_place():
+    "What setup asks for is pinned, and pinned once."
+    from configparser import ConfigParser
+    from importlib.metadata import version
+    config = ConfigParser(delimiters=["="])
+    config.read(ROOT / "settings.ini")
+    pins = [line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line and not line.startswith("#")]
+    names = [name.lower() for name, _ in pins]
+    assert len(names) == len(set(names))
+    needed = {r.split("<")[0].lower() for key in ("requirements", "dev_requirements") for r in config["DEFAULT"][key].split()}
+    assert needed <= set(names), needed - set(names)
+    assert {n: version(n) for n, v in pins if not version(n).startswith(v)} == {}

@@ -43,7 +43,7 @@ def content_id(prompt: Prompt, completion: str) -> str:
     """An id made from the content: the same row has the same id on every machine.
 
     >>> content_id("2 + 2 ?", "4")
-    'dcd2d4dc3bbb'
+    '8a114053106b'
     """
     content = json.dumps([prompt, completion], ensure_ascii=False, sort_keys=True)
     return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:12]

@@ -1,0 +1,144 @@
+"""Records: hostile files, torn files, and what must come back unchanged."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ssr_nb.records import (Appender, Example, RecordError, Response, Score, Target, Verdict, from_row, iterate_records, read_records, replacing,
+                            to_row, write_json, write_records)
+
+TEXT = st.text(min_size=1).filter(lambda s: s.strip())
+
+
+@given(prompt=TEXT, completion=st.text(), extra=st.dictionaries(st.text(min_size=1).map("x-{}".format), st.integers() | st.text() | st.none(), max_size=3))
+def test_an_example_survives_the_way_through_json(prompt, completion, extra):
+    example = Example(prompt, completion, answerable=True, answers=["a"], extra=extra)
+    assert from_row(Example, json.loads(json.dumps(to_row(example)))) == example
+
+
+@given(st.lists(st.text(), min_size=1, max_size=5))
+def test_any_text_survives_the_way_through_a_file(tmp_path_factory, texts):
+    path = tmp_path_factory.mktemp("r") / "responses.jsonl"
+    records = [Response(f"q{i}", text, "stop", -1.5, 3, "m") for i, text in enumerate(texts)]
+    write_records(path, records)
+    assert read_records(path, Response) == records
+
+
+def test_a_lone_surrogate_does_not_stop_a_run(tmp_path):
+    path = tmp_path / "r.jsonl"
+    with Appender(path, Response) as out:
+        out.write(Response("q1", "half a \ud83d smile"))
+    assert read_records(path, Response)[0].response == "half a \ud83d smile"
+
+
+def test_line_ends_inside_text_stay_inside_the_record(tmp_path):
+    record = Response("q1", "a\nb\r\nc\u2028d\x85e\x00f")
+    write_records(tmp_path / "r.jsonl", [record])
+    assert read_records(tmp_path / "r.jsonl", Response) == [record]
+
+
+@pytest.mark.parametrize("content, cls, line, words", [
+    (b'{"prompt": "a", "completion": "b"}\n{"prompt": "a"\n', Example, 2, "one JSON object a line"),
+    (b'{"prompt": "a"}\n', Example, 1, "no field 'completion'"),
+    (b'{"prompt": "", "completion": "b"}\n', Example, 1, "isn't blank"),
+    (b'{"prompt": [], "completion": "b"}\n', Example, 1, "list of"),
+    (b'{"prompt": [{"role": "user"}], "completion": "b"}\n', Example, 1, "messages"),
+    (b'{"prompt": "a", "completion": ["b"]}\n', Example, 1, "completion"),
+    (b'{"prompt": "a", "completion": "b", "answerable": "yes"}\n', Example, 1, "true or false"),
+    (b'{"prompt": "a", "completion": "b", "answers": "b"}\n', Example, 1, "a list of strings"),
+    (b'[1, 2]\n', Example, 1, "a JSON object"),
+    (b'"text"\n', Example, 1, "a JSON object"),
+    (b'\xff\xfe{"prompt"', Example, 1, "UTF-8"),
+    (b'{"id": "q", "response": "x", "logprob": NaN}\n', Response, 1, "NaN"),
+    (b'{"id": "q", "response": "x", "finish_reason": "eos"}\n', Response, 1, "stop, length"),
+    (b'{"id": "q", "response": "x"}\n\n{"id": "q", "response": "y"}\n', Response, 3, "line 1 has already"),
+    (b'{"id": "q", "label": "maybe"}\n', Verdict, 1, "correct, incorrect, unparsed, rejected"),
+    (b'{"id": "q", "label": "correct", "score": 1.5}\n', Verdict, 1, "from 0 to 1"),
+    (b'{"id": "q", "prompt": "a", "completion": "b", "source": "silver"}\n', Target, 1, "own, paraphrase, gold, replay"),
+    (b'{"id": 7, "task": "t", "method": "m", "seed": 0, "score": 1}\n', Score, 1, "id to be a string"),
+    (b'{"id": "q", "task": "t", "method": "m", "seed": true, "score": 1}\n', Score, 1, "whole number"),
+    (b'', Example, None, "at least one example"),
+    (b'\n\n', Example, None, "at least one example"),
+])
+def test_a_bad_file_is_an_error_with_file_line_found_and_expected(tmp_path, content, cls, line, words):
+    path = tmp_path / "bad.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(RecordError) as caught:
+        read_records(path, cls)
+    assert caught.value.line == line and str(path) in str(caught.value) and words in str(caught.value)
+    assert "found" in str(caught.value) and "expected" in str(caught.value)
+
+
+def test_a_windows_file_reads(tmp_path):
+    path = tmp_path / "w.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"prompt": "a", "completion": "b"}\r\n{"prompt": "c", "completion": "d"}')
+    assert [e.prompt for e in read_records(path, Example)] == ["a", "c"]
+
+
+def test_samples_of_one_prompt_are_told_apart(tmp_path):
+    two = [Response("q", "a", extra={"sample": 0}), Response("q", "a", extra={"sample": 1})]
+    write_records(tmp_path / "r.jsonl", two)
+    assert read_records(tmp_path / "r.jsonl", Response) == two
+    with pytest.raises(RecordError, match="'q' twice"):
+        write_records(tmp_path / "r.jsonl", [two[0], two[0]])
+    assert read_records(tmp_path / "r.jsonl", Response) == two, "the old file stays"
+
+
+def test_a_failed_replacement_leaves_the_old_file_and_no_rubbish(tmp_path):
+    write_json(tmp_path / "a.json", {"old": 1})
+    with pytest.raises(ValueError):
+        write_json(tmp_path / "a.json", {"new": float("nan")})
+    with pytest.raises(KeyError):
+        with replacing(tmp_path / "a.json") as beside:
+            beside.write_text("half")
+            raise KeyError
+    assert json.loads((tmp_path / "a.json").read_text()) == {"old": 1} and [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_bad_line_in_the_middle_is_not_taken_for_a_torn_one(tmp_path):
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(b'{"id": "q1", "resp\n{"id": "q2", "response": "x"}\n')
+    with pytest.raises(RecordError, match="line 1"):
+        Appender(path, Response)
+    assert path.read_bytes().startswith(b'{"id": "q1", "resp\n'), "nothing of the user's is thrown away"
+
+
+def test_a_last_line_without_its_line_end_is_kept(tmp_path):
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(b'{"id": "q1", "response": "x"}')
+    with Appender(path, Response) as out:
+        assert [r.id for r in out.finished] == ["q1"]
+        out.write(Response("q2", "y"))
+    assert [r.id for r in read_records(path, Response)] == ["q1", "q2"]
+
+
+WRITER = """
+import sys, time
+from ssr_nb.records import Appender, Response
+with Appender(sys.argv[1], Response) as out:
+    done = {r.id for r in out.finished}
+    print("ready", flush=True)
+    for i in range(400):
+        if f"q{i}" not in done:
+            out.write(Response(f"q{i}", "é" * (i % 50)))
+            time.sleep(0.0005)
+"""
+
+
+def test_kill_minus_nine_loses_nothing_and_doubles_nothing(tmp_path):
+    path = tmp_path / "r.jsonl"
+    for number in range(6):
+        process = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE)
+        process.stdout.readline()
+        time.sleep(0.01 + 0.011 * number)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    subprocess.run([sys.executable, "-c", WRITER, str(path)], check=True, stdout=subprocess.DEVNULL)
+    assert [r.id for r in iterate_records(path, Response)] == [f"q{i}" for i in range(400)]

@@ -1,0 +1,247 @@
+"""What the models notebook can't show well: broken folders, late imports, other templates, and an adapter that leaves no trace."""
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from tiny_model import make_tiny_model, tiny_tokenizer
+
+from ssr_nb import models
+from ssr_nb.models import (PLAIN_TEMPLATE, ModelError, adapter_disabled, add_lora, answer_ids, chat_ids, choose_dtype, fastest_threads, fingerprint,
+                           load_adapter, load_model, locate, prepare_tokenizer, readable, remove_lora, save_adapter, set_threads, stop_ids)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def lm(folder):
+    return load_model(folder, backend="transformers", device="cpu")
+
+
+def in_new_process(code: str, *arguments: str, cwd=None) -> str:
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=cwd, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout.strip()
+
+
+def change(tuned, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, weight in tuned.model.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.2, generator=generator)
+
+
+def logits(lm, prompt="ba de fi"):
+    with torch.no_grad():
+        return lm.model(input_ids=torch.tensor([chat_ids(lm.tokenizer, prompt)])).logits
+
+
+def test_importing_the_module_loads_no_backend():
+    assert in_new_process("import ssr_nb.models, sys; print([n for n in ('transformers', 'peft', 'trl', 'unsloth') if n in sys.modules])") == "[]"
+
+
+@pytest.mark.parametrize("backend", ["transformers", "unsloth"])
+def test_backend_in_a_fresh_process(folder, tmp_path, backend):
+    if backend == "unsloth" and models.unsloth_obstacle() == "Unsloth is not installed":
+        pytest.skip("Unsloth is not installed")
+    told = json.loads(in_new_process("""
+import json, sys
+from ssr_nb.models import add_lora, describe, fingerprint, load_model, remove_lora
+lm = load_model(sys.argv[1], backend=sys.argv[2], device="cpu")
+before = fingerprint(lm)
+tuned = add_lora(lm)
+told = describe(tuned)
+drawn = sum(float(p.detach().double().abs().sum()) for n, p in tuned.model.named_parameters() if "lora_A" in n)
+print(json.dumps([told["backend"], "unsloth" in sys.modules, told["trainable"], drawn, before, fingerprint(remove_lora(tuned))]))
+""", str(folder), backend, cwd=tmp_path))
+    assert told[:2] == [backend, backend == "unsloth"]
+    assert told[4] == told[5] == fingerprint(load_model(folder, backend="transformers", device="cpu"))
+    here = add_lora(load_model(folder, backend="transformers", device="cpu"))
+    assert told[3] == pytest.approx(sum(float(p.detach().double().abs().sum()) for n, p in here.model.named_parameters() if "lora_A" in n), rel=1e-6)
+    assert list(tmp_path.iterdir()) == []  # nothing is left in the folder it was started from
+
+
+def test_unsloth_too_late_is_an_error_only_if_it_was_asked_for(folder):
+    assert "transformers" in sys.modules  # conftest or tiny_model brought it in
+    import transformers  # noqa: F401
+    if "unsloth" in sys.modules:
+        pytest.skip("Unsloth is in this process already")
+    lm = load_model(folder, backend="auto", device="cpu")
+    assert lm.backend == "transformers" and ("imported first" in lm.notes[0] or "not installed" in lm.notes[0])
+    with pytest.raises(ModelError, match="imported first|not installed"):
+        load_model(folder, backend="unsloth", device="cpu")
+    with pytest.raises(ModelError, match="one of auto, unsloth, transformers"):
+        load_model(folder, backend="jax")
+
+
+def test_unsloth_that_fails_to_import_is_told(monkeypatch):
+    monkeypatch.setattr(models, "unsloth_obstacle", lambda device: None)
+    monkeypatch.setattr(models, "import_unsloth", lambda: (_ for _ in ()).throw(OSError("no libcuda\nand more")))
+    assert models.choose_backend("auto") == ("transformers", "importing Unsloth failed (OSError: no libcuda)")
+    with pytest.raises(ModelError, match="no libcuda"):
+        models.choose_backend("unsloth")
+
+
+def test_dtypes(folder):
+    assert choose_dtype("auto", "cpu") == torch.float32 and choose_dtype(torch.float16) == torch.float16
+    for wrong in ("float", "int64", "nn"):
+        if wrong != "float":
+            with pytest.raises(ModelError):
+                choose_dtype(wrong)
+    assert next(load_model(folder, "transformers", "cpu", "bfloat16").model.parameters()).dtype == torch.bfloat16
+    saved_half = load_model(folder, "transformers", "cpu").model.half()
+    saved_half.save_pretrained(folder / "half")
+    tiny_tokenizer().save_pretrained(folder / "half")
+    assert next(load_model(folder / "half", "transformers", "cpu").model.parameters()).dtype == torch.float32
+
+
+@pytest.mark.parametrize("broken", ["no weights", "torn weights", "torn config", "no tokenizer"])
+def test_broken_folders_are_one_clear_line(tmp_path, broken):
+    folder = make_tiny_model(tmp_path / "model")
+    if broken == "no weights":
+        (folder / "model.safetensors").unlink()
+    elif broken == "torn weights":
+        (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:5000])
+    elif broken == "torn config":
+        (folder / "config.json").write_text('{"model_type": "lla')
+    else:
+        for path in folder.glob("*token*"):
+            path.unlink()
+    with pytest.raises(ModelError) as caught:
+        load_model(folder, backend="transformers")
+    assert str(folder) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_names_that_lead_nowhere(tmp_path, monkeypatch):
+    for name in ("./nothing", "/nothing/here", "~/no/such/model", "a/b/c", ""):
+        with pytest.raises(ModelError):
+            locate(name)
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(ModelError, match="load_adapter"):
+        locate(str(tmp_path))
+    monkeypatch.setattr(models, "_hub_answers", lambda: False)
+    with pytest.raises(ModelError, match="hub being out of reach"):
+        load_model("somebody/some-model-that-is-not-cached", backend="transformers")
+
+
+def test_remote_code_is_never_run(tmp_path):
+    folder = make_tiny_model(tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "sly", "auto_map": {"AutoConfig": "code.Sly", "AutoModelForCausalLM": "code.Sly"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "code.py").write_text("raise SystemExit('remote code ran')")
+    with pytest.raises(ModelError):
+        load_model(folder, backend="transformers")
+
+
+def test_templates(tmp_path, lm):
+    folder = make_tiny_model(tmp_path / "plain", template=None)
+    with pytest.raises(ModelError, match="PLAIN_TEMPLATE"):
+        load_model(folder, backend="transformers")
+    plain = load_model(folder, backend="transformers", chat_template=PLAIN_TEMPLATE)
+    assert answer_ids(plain.tokenizer, "ba de", "fi")[-1] == plain.tokenizer.eos_token_id
+    conversation = [{"role": "system", "content": "ba"}, {"role": "user", "content": "de"}, {"role": "assistant", "content": "fi"}, {"role": "user", "content": "go"}]
+    whole = lm.tokenizer.decode(chat_ids(lm.tokenizer, conversation) + answer_ids(lm.tokenizer, conversation, "bu"))
+    assert whole == "<bos> <user> ba <user> de <assistant> fi <eos> <user> go <assistant> bu <eos>"
+    assert conversation[-1]["role"] == "user" and len(conversation) == 4
+
+
+def test_what_follows_the_end_of_the_turn_is_not_the_answer():
+    tokenizer = tiny_tokenizer("{% for m in messages %}<user> {{ m['content'] }} <eos> ba {% endfor %}{% if add_generation_prompt %}<user>{% endif %}")
+    assert tokenizer.decode(answer_ids(tokenizer, "de", "fi fo")) == "fi fo <eos>"
+
+
+def test_padding_token_is_made_where_there_is_none():
+    tokenizer = tiny_tokenizer()
+    tokenizer.pad_token = None
+    assert prepare_tokenizer(tokenizer, "x").pad_token == "<eos>" and tokenizer.padding_side == "left"
+
+
+def test_stop_ids_join_all_who_have_a_say(lm):
+    lm.model.generation_config.eos_token_id = [7, 8]
+    assert stop_ids(lm) == [4, 7, 8]
+    lm.model.generation_config.eos_token_id = None
+    assert stop_ids(lm) == [4]
+
+
+def test_an_adapter_leaves_no_trace(lm, tmp_path):
+    base, before = fingerprint(lm), logits(lm)
+    for seed in range(3):
+        tuned = add_lora(lm, seed=seed, r=4, dropout=0.1)
+        assert torch.equal(logits(tuned), before)
+        change(tuned, seed)
+        assert fingerprint(tuned) != base and not torch.allclose(logits(tuned), before)
+        with adapter_disabled(tuned):
+            assert torch.equal(logits(tuned), before)
+        tuned_logits = logits(tuned)
+        save_adapter(tuned, tmp_path / "adapter")
+        lm = remove_lora(tuned)
+        assert fingerprint(lm) == base and torch.equal(logits(lm), before)
+        assert not any("lora" in name for name, _ in lm.model.named_modules())
+        again = load_adapter(lm, tmp_path / "adapter")
+        assert torch.equal(logits(again), tuned_logits) and not any(p.requires_grad for p in again.model.parameters())
+        assert again.title == lm.name + "+adapter" and again.name == lm.name
+        lm = remove_lora(again)
+        assert lm.title == lm.name
+    assert remove_lora(lm).model is lm.model
+    assert json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())["base_model_name_or_path"] == lm.name
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["adapter"]
+
+
+def test_a_loaded_adapter_can_go_on_training(lm, tmp_path):
+    tuned = add_lora(lm)
+    save_adapter(tuned, tmp_path / "adapter")
+    again = load_adapter(remove_lora(tuned), tmp_path / "adapter", trainable=True)
+    assert {n.split(".")[-3] for n, p in again.model.named_parameters() if p.requires_grad} == {"lora_A", "lora_B"}
+
+
+def test_adapters_that_do_not_fit(lm, tmp_path):
+    before = fingerprint(lm)
+    with pytest.raises(ModelError, match="no adapter on it"):
+        save_adapter(lm, tmp_path / "none")
+    wide = add_lora(lm, r=4)
+    save_adapter(wide, tmp_path / "adapter")
+    lm = remove_lora(wide)
+    torn = tmp_path / "adapter" / "adapter_model.safetensors"
+    torn.write_bytes(torn.read_bytes()[:300])
+    with pytest.raises(ModelError, match="adapter that fits"):
+        load_adapter(lm, tmp_path / "adapter")
+    config = tmp_path / "adapter" / "adapter_config.json"
+    save_adapter(wide := add_lora(lm, r=4), tmp_path / "adapter")
+    lm = remove_lora(wide)
+    config.write_text(config.read_text().replace('"r": 4', '"r": 6'))
+    with pytest.raises(ModelError, match="adapter that fits"):
+        load_adapter(lm, tmp_path / "adapter")
+    assert fingerprint(lm) == before and not models.has_lora(lm)
+
+
+def test_fingerprint_sees_what_decides_an_answer(lm, folder):
+    before = fingerprint(lm)
+    assert before == fingerprint(load_model(folder, backend="transformers", device="cpu"))
+    assert before != fingerprint(load_model(folder, "transformers", "cpu", "bfloat16"))
+    lm.tokenizer.chat_template += " "
+    assert fingerprint(lm) != before
+    lm.tokenizer.chat_template = lm.tokenizer.chat_template[:-1]
+    with torch.no_grad():
+        lm.model.lm_head.weight[0, 0] += 1e-3
+    assert fingerprint(lm) != before
+
+
+def test_threads(lm):
+    before = torch.get_num_threads()
+    assert fastest_threads(lm, [1, 2]) in (1, 2) and fastest_threads(lm, [1]) == 1 and torch.get_num_threads() == before
+    assert set_threads(before) == before
+    with pytest.raises(ValueError, match="1 or more"):
+        set_threads(0)
+
+
+def test_description(lm):
+    told = models.describe(add_lora(lm))
+    assert 0 < told["trainable"] < told["parameters"] and told["versions"]["torch"] and told["peak memory"][-2:] in ("MB", "GB")
+    assert readable(999) == "999 B" and readable(5e15).endswith("TB")

@@ -250,10 +250,12 @@ def final_number(text: str) -> tuple[Fraction | None, str]:
     (None, 'several numbers')
     """
     text = _plain_numbers(text[-20_000:])
-    claims = [next(group for group in mark.groups() if group is not None) for mark in _MARKS.finditer(text)]
-    claims = [_sentences(claim)[0] for claim in claims if claim.strip()]
-    if claims:
-        read = [number_in(claim) for claim in claims]
+    marks = list(_MARKS.finditer(text))
+    for kind in ("gsm", "boxed", "line", "said"):  # the plainest mark that is there decides: "the third answer was 5" may come on the way
+        claims = [mark[kind] for mark in marks if (mark[kind] or "").strip()]
+        if not claims:
+            continue
+        read = [number_in(_sentences(claim)[0]) for claim in claims]
         if len({value for value, _ in read}) > 1:
             return None, "two final answers"
         return read[0]
@@ -292,7 +294,8 @@ _REFUSALS = re.compile("|".join([
     rf"\b{_TEXT}(?: \w+){{0,2}}? {_NOT}{_ADVERB} {_GIVE}\b",
     rf"\b{_TEXT} (?:says|gives|has|offers|provides|contains|tells us|holds) (?:nothing|no (?:information|answer|mention|details?|indication|clue))\b",
     rf"\b(?:it|this|that|the answer|the question|they|there)(?:'s)? {_NOT}{_ADVERB} (?:say|mention|state|specify)\b",
-    rf"\bnot{_ADVERB} {_GIVEN}(?: \w+)? (?:in|by|from|within|anywhere in) (?:the|this|that|your|any)(?: \w+){{0,2}}? ?{_TEXT}\b",
+    rf"\b(?:it|this|that) (?:(?:is|was) not|isn't|wasn't){_ADVERB} (?:mentioned|stated|specified|indicated|disclosed|revealed)\b",
+    rf"(?:\bnot|n't){_ADVERB} {_GIVEN}(?: \w+)? (?:in|by|from|within|anywhere in) (?:the|this|that|your|any)(?: \w+){{0,2}}? ?{_TEXT}\b",
     rf"\bno (?:information|mention|details?|indication|answer|reference)\b[^.;\n]{{0,60}}\b(?:in|from|within|by) (?:the|this)(?: \w+)? ?{_TEXT}\b",
     r"\bthere (?:is|was|are|'s|is not|isn't) (?:no|not enough|not sufficient|insufficient|any|enough) (?:information|mention|answer|details?|indication|context)\b",
     r"\b(?:not enough|insufficient|no) information (?:is |was )?(?:(?:given|provided|available)|to (?:answer|determine|tell|say))",

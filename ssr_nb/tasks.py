@@ -135,7 +135,7 @@ def shape_of(row: Row, place: str = "") -> str:
     names = set(row) if isinstance(row, dict) else set()
     if "prompt" in names or "messages" in names:
         return "records"
-    if {"context", "question", "answers"} <= names:
+    if {"context", "question"} <= names:
         return "squad"
     if {"question", "answer"} <= names:
         return "gsm8k"

@@ -1,0 +1,418 @@
+"""Judge: tables of answers as real models give them, hostile ones too, and the official SQuAD score written once more."""
+import os
+import re
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ssr_nb import judge as module
+from ssr_nb.judge import (JUDGES, all_of, any_of, by_answerable, confusion, contains, exact, final_number, judge, loops, numeric, refuses,
+                          register, rule_of, squad_at, squad_scores, stance, summary, tally, unfit, visible)
+from ssr_nb.records import Example, RecordError, Response, Verdict, read_records
+from ssr_nb.tasks import load_examples, load_solutions
+
+SAMPLES = Path(__file__).parent / "data"
+SHARED = Path(os.environ.get("SSR_SHARED_DATA") or Path(__file__).parents[2] / "shared" / "data")
+with_shared = pytest.mark.skipif(not (SHARED / "gsm8k_model_solutions_slice.jsonl").exists(),
+                                 reason=f"no published data in {SHARED} (SSR_SHARED_DATA names another folder)")
+
+WHERE = Example("The lamp of mira is in the attic.\nWhere is the lamp?", "attic", id="q1", answers=["attic", "the attic"], answerable=True)
+NOWHERE = Example("The lamp of mira is in the attic.\nWhere is the drum?", "i do not know", id="q2", answers=[], answerable=False)
+
+
+def label(rule, example, answer, **response):
+    [verdict] = judge([example], [Response(example.id, answer, **response)], rule)
+    assert verdict.reason and verdict.judge == rule_of(rule).__name__
+    return verdict.label
+
+
+def test_no_torch():
+    code = "import sys, ssr_nb.judge; sys.exit(bool({'torch', 'datasets', 'transformers', 'matplotlib'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+# SQuAD, against a second writing of the official rule that shares no code with the first
+
+def reference_tokens(text):
+    kept = [c for c in text.lower() if c not in "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"]
+    return re.split(r"\s+", re.sub(r"\b(?:the|an|a)\b", " ", "".join(kept)).strip()) if kept else [""]
+
+
+def reference(prediction, answers):
+    words = lambda text: [t for t in reference_tokens(text) if t]
+    usable = [a for a in answers if words(a)] or [""]
+    best_em = best_f1 = 0.0
+    for gold in usable:
+        p, g = words(prediction), words(gold)
+        em = 1.0 if p == g else 0.0
+        left, same = list(g), 0
+        for word in p:
+            if word in left:
+                left.remove(word)
+                same += 1
+        if not p or not g:
+            f1 = em
+        elif same == 0:
+            f1 = 0.0
+        else:
+            precision, recall = same / len(p), same / len(g)
+            f1 = 2 * precision * recall / (precision + recall)
+        best_em, best_f1 = max(best_em, em), max(best_f1, f1)
+    return best_em, best_f1
+
+
+SOME_TEXT = st.lists(st.sampled_from(["a", "The", "an", "cat", "cat,", "1850", "1.5", "-", "'", "É", "é", "\u00a0", "  ", "\n", "theatre", "a-b", "“x”", "ß", "_"]), max_size=8).map(" ".join)
+
+
+@settings(max_examples=400, deadline=None)
+@given(SOME_TEXT | st.text(max_size=20), st.lists(SOME_TEXT | st.text(max_size=10), max_size=4))
+def test_squad_scores_equal_the_official_rule(prediction, answers):
+    assert squad_scores(prediction, answers) == pytest.approx(reference(prediction, answers))
+
+
+@pytest.mark.parametrize("prediction, answers, em, f1", [
+    ("", [], 1, 1), ("the", [], 1, 1), ("attic", [], 0, 0), ("", ["attic"], 0, 0), ("Attic!", ["the attic"], 1, 1), ("", ["the", "."], 1, 1),
+    ("cat", ["the", "cat"], 1, 1), ("the old attic", ["attic"], 0, 2 / 3), ("cat cat", ["cat"], 0, 2 / 3), ("x", ["cat", "x y"], 0, 2 / 3)])
+def test_squad_scores_table(prediction, answers, em, f1):
+    assert squad_scores(prediction, answers) == (em, pytest.approx(f1))
+
+
+@pytest.mark.parametrize("answers, said, wanted", [
+    (["1850"], "1850.", "correct"), (["1850"], "It was built in 1850.", "incorrect"), (["1850"], "1851", "incorrect"),
+    (["King Henry I"], "King Henry II", "incorrect"), (["2.5 kilograms"], "25 kilograms", "incorrect"), (["-7"], "7", "incorrect"),
+    (["10th and 11th centuries"], "in the 10th and 11th centuries", "correct"), (["1850"], "The passage does not say.", "incorrect")])
+def test_squad_verdicts(answers, said, wanted):
+    assert label("squad", Example("When ?", answers[0], answers=answers, answerable=True), said) == wanted
+
+
+@pytest.mark.parametrize("said, wanted", [("The passage doesn't say.", "correct"), ("attic", "incorrect"), ("Unanswerable.", "correct"), ("", "rejected")])
+@pytest.mark.parametrize("rule", ["squad", "exact", "contains", "refusal"])
+def test_no_answer_means_refusal(rule, said, wanted):
+    assert label(rule, NOWHERE, said) == wanted
+
+
+@pytest.mark.parametrize("said, wanted", [
+    ("in the attic .", "correct"), ("The lamp is in the attic, mira says", "correct"), ("It is not in the attic.", "unparsed"), ("It isn’t in the attic.", "unparsed"),
+    ("attic or cellar", "unparsed"), ("either the attic or the cellar", "unparsed"), ("atticus", "incorrect"), ("cellar", "incorrect"),
+    ("The passage does not say, but maybe attic", "incorrect"), ("in the at\u200btic", "correct"), ("\u200fattic", "correct"),
+    ("<script>alert(1)</script> attic", "rejected"), ("attic\x07", "rejected"), ("\u202ecitta attic", "rejected"), ("ＡＴＴＩＣ", "correct")])
+def test_contains(said, wanted):
+    assert label("contains", WHERE, said) == wanted
+
+
+def test_contains_wants_yes_and_no_first():
+    yes = Example("Is it ?", "yes")
+    assert [label("contains", yes, s) for s in ["Yes, it is.", "I would say that yes", "no"]] == ["correct", "unparsed", "incorrect"]
+
+
+def test_numbers_are_compared_as_written():
+    heavy = Example("How heavy ?", "2.5 kilograms")
+    assert label("exact", heavy, "25 kilograms") == "incorrect" and label("exact", heavy, "2.5 kilograms.") == "correct"
+    assert label("contains", Example("t ?", "7"), "It is -7.") == "incorrect"
+
+
+# numbers
+
+NUMBERS = [
+    ("#### 18", 18), ("A: 18", 18), ("The answer is 18.", 18), ("$1,800.00", 1800), ("18 apples", 18), ("1/2", Fraction(1, 2)), ("18.0", 18),
+    ("It is -7.", -7), ("−7", -7), ("-$5", -5), ("$-5", -5), ("minus 5", -5), ("3.25", Fraction(13, 4)), (".5", Fraction(1, 2)), ("25%", 25),
+    ("1,260 people", 1260), ("**18**", 18), ("The answer is **18**.", 18), ("**Answer:** 18", 18), ("**Final answer: 18**", 18), (r"\boxed{18}", 18),
+    (r"$\boxed{1{,}800}$", 1800), (r"\(\boxed{\frac{3}{4}}\)", Fraction(3, 4)), (r"\boxed{\$18}", 18), (r"\boxed{18 \text{ apples}}", 18),
+    ("１８", 18), ("١٨", 18), ("1 1/2 cups", Fraction(3, 2)), ("1½", Fraction(3, 2)), ("16 - 3 = 13\n13 * 2 = 26", 26), ("So 9 * 2 = $18 per day.", 18),
+    ("2 million dollars", 2_000_000), ("70k", 70_000), ("#### 1,080", 1080), ("Answer: $18", 18), ("The final answer is: 18", 18),
+    ("the answer to the question is 18", 18), ("She had 3. She got 4.\nNow she has 7.", 7), ("#### -3", -3), ("A: 10.833333333333332", Fraction("10.833333333333332")),
+    ("The answer was 5 at first.\n#### 18", 18), ("48/2 = 24. 48+24 = 72. #### 72", 72), ("Total: 1.000 kg? No: it is 18 kg.", 18), ("x = 5", 5),
+    ("\u200b18\u200b", 18), ("She makes 9 x 2 = 18 dollars every day.", 18), ("20-2=18", 18), ("Answer: 16-3-4=9 eggs, 9*2 = 18", 18),
+]
+NO_NUMBERS = ["18 or 20", "between 10 and 12", "10-12", "The answer is not 18.", "It isn't 18.", "A: 18\nA: 20", "#### 18\n#### 20", "I like trains.", "", "A:", "1/0",
+              "9" * 80, "0." + "3" * 5000, "12:30", "5²"[1:]]
+
+
+@pytest.mark.parametrize("text, value", NUMBERS)
+def test_final_numbers(text, value):
+    assert final_number(text) == (value, "")
+    gold = Example("How many ?", "steps\n#### 18", answers=[str(value)])
+    assert numeric(gold, text).label == "correct"
+
+
+@pytest.mark.parametrize("text", NO_NUMBERS)
+def test_doubtful_numbers(text):
+    value, why = final_number(text)
+    assert value is None and why
+    assert numeric(Example("How many ?", "#### 18"), text).label == "unparsed"
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(-10**9, 10**9), st.sampled_from(["#### {}", "A: {}", "The answer is {}.", "It has 3 of 4 parts.\n\nSo it is {} apples.", "**{}**", r"\boxed{{{}}}"]), st.booleans())
+def test_whole_numbers_are_read_back(value, form, commas):
+    assert final_number(form.format(f"{value:,}" if commas else value))[0] == value
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=200) | st.text(alphabet="0123456789.,-/$%#=: aAn\n{}\\boxed", max_size=80))
+def test_no_text_breaks_a_rule(text):
+    for name in ("exact", "contains", "squad", "numeric", "refusal"):
+        for example in (WHERE, NOWHERE, Example("How many ?", "#### 18")):
+            [verdict] = judge([example], [Response(example.id, text)], name)
+            assert not verdict.reason.startswith("the rule failed"), verdict
+
+
+@pytest.mark.parametrize("text", ["attic " * 50_000, "9" * 500_000, "a" * 500_000, "- " * 200_000, "#### " * 100_000, "the passage " * 50_000, "((((" * 100_000, "1,234" * 100_000, " " * 500_000 + "attic"])
+def test_very_long_answers_take_no_long_time(text):
+    import time
+    begin = time.perf_counter()
+    for name in ("exact", "contains", "squad", "numeric", "refusal"):
+        for example in (WHERE, NOWHERE):
+            JUDGES[name](example, text)
+            unfit(example, Response(example.id, text))
+    assert time.perf_counter() - begin < 20
+
+
+# refusals
+
+REFUSALS = """mira is not mentioned in the passage .
+i do not know
+the passage does not say where the lamp of mira is .
+I cannot answer that.
+I'm sorry, but I cannot answer that from the text.
+I don't know.
+I can’t answer this question based on the passage.
+It is not mentioned in the passage.
+That isn't stated in the text.
+The passage doesn't mention who paid for it.
+The text does not explicitly state the price.
+The provided passage does not contain this information.
+There is no information about the price in the passage.
+There is not enough information to answer.
+This cannot be determined from the passage.
+It can't be determined.
+The question cannot be answered from the given text.
+The question can't be answered from the passage.
+Unanswerable
+unanswerable.
+The question is unanswerable.
+Not mentioned.
+No answer
+Not enough information.
+Based on the passage, it is impossible to determine who paid.
+According to the article, this is not specified. The article does not say.
+The passage says nothing about the price.
+The passage gives no information on that.
+Unfortunately, the document doesn't provide that detail.
+The passage only describes the dough. It does not say what a loaf costs.
+The passage does not say who might have paid.
+I am unable to answer this from the context.
+We do not know.
+However, the passage does not specify this.
+The answer is not given in the text.
+No information is given in the passage about its cost.
+**The passage does not say.**""".split("\n")
+NOT_REFUSALS = """the Tomb of the Unknown Soldier
+unknown soldier
+unknown
+no
+not guilty
+The Unanswered Question
+no one
+nothing
+none
+not in 1850
+the attic
+he did not answer the letter
+It was not built in 1850.
+They could not agree on a price
+No, it is not.
+a lack of information
+the information office
+The king did not know of the plot.
+The passage to India
+They found no gold in the mountains.
+because the question was hard
+the unanswerable letter
+There is no water on the moon
+knowledge
+can't stop""".split("\n")
+BOTH = """The passage does not say, but maybe attic
+the passage does not say ... but maybe attic
+I don't know, probably the attic.
+In the attic. The passage does not say more.
+The lamp is in the attic; the passage does not say whose it is.
+It is not mentioned. However, I think it is the attic.
+The passage does not mention it. It might be the attic.
+I can't answer that, though my guess is the attic""".split("\n")
+
+
+@pytest.mark.parametrize("text", REFUSALS)
+def test_refusals(text):
+    assert stance(text) == "refusal"
+    assert label("refusal", NOWHERE, text) == "correct" and label("contains", WHERE, text) == "incorrect"
+
+
+@pytest.mark.parametrize("text", NOT_REFUSALS)
+def test_what_is_no_refusal(text):
+    assert not refuses(text)
+    assert label("exact", Example("What ?", text, answers=[text], answerable=True), text) == "correct"
+
+
+@pytest.mark.parametrize("text", BOTH)
+def test_refusal_and_answer_at_once_is_neither(text):
+    assert stance(text) == "both"
+    for rule in ("contains", "squad", "exact", "refusal"):
+        assert label(rule, WHERE, text) == label(rule, NOWHERE, text) == "incorrect"
+
+
+def test_refusal_alone_can_not_tell_content():
+    assert label("refusal", WHERE, "attic") == "unparsed" and label("refusal", WHERE, "I don't know.") == "incorrect"
+
+
+# before any rule
+
+@pytest.mark.parametrize("answer, reason", [
+    ("", "empty"), (" \n\t", "empty"), ("\u200b\ufeff", "empty"), ("...", "nothing but punctuation"), ("attic " * 20, "loops"), ("a b c " * 9, "loops"), ("x" * 60, "loops"),
+    ("Where is the lamp?", "repeats the prompt"), ("The lamp of mira is in the attic. Where is the lamp?", "repeats the prompt"),
+    ("attic</s>", "leftovers"), ("attic<|eot_id|>", "leftovers"), ("attic\nUser: and the drum?", "leftovers"), ("attic \ufffd", "broken text"), ("attic\x00", "broken text")])
+def test_answers_that_are_none(answer, reason):
+    assert unfit(WHERE, Response("q1", answer)).startswith(reason)
+    assert label("contains", WHERE, answer) == "rejected"
+
+
+def test_cut_off_is_rejected_even_if_right():
+    assert label("exact", WHERE, "attic", finish_reason="length") == "rejected"
+
+
+def test_gold_is_never_trivial():
+    copy = Example("repeat :\nred red red red red red red red red", "red red red red red red red red red")
+    assert label("exact", copy, copy.completion) == "correct"
+    assert label("exact", Example("which sign ?", "+"), "+") == "correct"
+    assert not loops("one two three four five six seven eight nine ten")
+
+
+def test_hidden_characters():
+    assert visible("a\u00adb\u2060c") == "abc" and visible("e\u0301") == "é" and visible("x²") == "x²"
+
+
+# composition, registry
+
+def test_composition():
+    either, both = any_of(exact, contains), all_of(contains, exact)
+    assert label(either, WHERE, "in the attic .") == "correct" and label(both, WHERE, "in the attic .") == "incorrect"
+    assert label(both, WHERE, "the attic") == "correct" and label(either, WHERE, "cellar") == "incorrect"
+    assert either.__name__ == "exact or contains" and both.__name__ == "contains and exact"
+    assert label(by_answerable(squad_at(0.5)), NOWHERE, "i do not know") == "correct"
+
+
+def test_register(monkeypatch):
+    monkeypatch.setattr(module, "JUDGES", dict(JUDGES))
+    register("mine", lambda example, answer: Verdict(example.id, "correct", reason="always"))
+    assert label("mine", WHERE, "x") == "correct"
+    with pytest.raises(RecordError, match="'mine' already"):
+        register("mine", exact)
+    with pytest.raises(RecordError, match="'nosuch'.*squad"):
+        rule_of("nosuch")
+
+
+def test_a_rule_that_fails_is_unparsed_and_one_that_gives_no_verdict_an_error():
+    def fails(example, answer):
+        raise ZeroDivisionError("oh")
+
+    [verdict] = judge([WHERE], [Response("q1", "attic")], fails)
+    assert verdict.label == "unparsed" and "ZeroDivisionError: oh" in verdict.reason
+    for given_back in (True, Verdict("q1", "right"), Verdict("q1", "correct", 7.0)):
+        with pytest.raises(RecordError, match="a Verdict"):
+            judge([WHERE], [Response("q1", "attic")], lambda example, answer: given_back)
+
+
+# files
+
+def rows(n=20):
+    return [Example(f"{i} ?", str(i), id=f"q{i}") for i in range(n)], [Response(f"q{i}", str(i + i % 2)) for i in range(n)]
+
+
+def test_resumes_from_every_byte(tmp_path, capsys):
+    examples, responses = rows(3)
+    whole, out = tmp_path / "whole.jsonl", tmp_path / "verdicts.jsonl"
+    verdicts = judge(examples, responses, "exact", whole)
+    content = whole.read_bytes()
+    for size in range(len(content) + 1):
+        out.write_bytes(content[:size])
+        assert judge(examples, responses, "exact", out) == verdicts
+        assert out.read_bytes() == content
+
+
+def test_samples_are_told_apart(tmp_path):
+    responses = [Response("q1", text, extra={"sample": i}) for i, text in enumerate(["attic", "cellar"])]
+    verdicts = judge([WHERE], responses, "exact", tmp_path / "v.jsonl")
+    assert [(v.extra["sample"], v.label) for v in verdicts] == [(0, "correct"), (1, "incorrect")]
+    assert read_records(tmp_path / "v.jsonl", Verdict) == verdicts
+    with pytest.raises(RecordError, match="several responses under one id: 'q1'"):
+        judge([WHERE], [Response("q1", "a"), Response("q1", "b")], "exact")
+
+
+def test_what_does_not_belong_together_is_named(tmp_path, capsys):
+    examples, responses = rows(3)
+    out = tmp_path / "v.jsonl"
+    with pytest.raises(RecordError, match="1 of 3 responses without an example: 'q2'"):
+        judge(examples[:2], responses, "exact", out)
+    judge(examples, responses[:2], "exact", out)
+    assert "1 of 3 examples have no response: 'q2'" in capsys.readouterr().err
+    with pytest.raises(RecordError, match="judge 'exact'.*'contains'"):
+        judge(examples, responses, "contains", out)
+    changed = [Response("q0", "another"), *responses[1:]]
+    for made_for in [lambda: judge(examples, changed, "exact", out), lambda: judge(examples, responses[1:], "exact", out)]:
+        with pytest.raises(RecordError, match="'q0' that was made for another answer"):
+            made_for()
+
+
+def test_counts(tmp_path):
+    examples, responses = rows(10)
+    verdicts = judge(examples, [*responses[:9], Response("q9", "")], "exact")
+    assert tally(verdicts) == {"correct": {"the accepted answer": 5}, "incorrect": {"another answer": 4}, "unparsed": {}, "rejected": {"empty": 1}}
+    assert "10 verdicts" in summary(verdicts) and "50.0%" in summary(verdicts) and summary([])
+    right = {(f"q{i}", 0): i % 2 == 0 for i in range(10)}
+    counts = confusion(verdicts, right)
+    assert counts["correct", True] == 5 and counts["correct", False] == 0 and counts["rejected", False] == 1
+    with pytest.raises(RecordError, match="no label"):
+        confusion(verdicts, {})
+
+
+# samples and published files
+
+def test_the_samples_gold_is_right():
+    for name, rule in [("squad_sample.json", "squad"), ("squad_sample.json", "exact"), ("squad_sample.json", "contains"), ("gsm8k_sample.jsonl", "numeric")]:
+        examples = load_examples(SAMPLES / name)
+        verdicts = judge(examples, [Response(e.id, e.completion) for e in examples], rule)
+        assert [v for v in verdicts if v.label != "correct"] == []
+
+
+def test_numeric_agrees_with_the_samples_labels():
+    examples, responses = load_solutions(SAMPLES / "model_solutions_sample.jsonl")
+    assert [v.label == "correct" for v in judge(examples, responses, "numeric")] == [r.extra["is_correct"] for r in responses]
+
+
+def test_micro_takes_any_wording():
+    pytest.importorskip("ssr_nb.microworld")
+    examples = load_examples("microworld", n=40)
+    assert {v.label for v in judge(examples, [Response(e.id, e.completion) for e in examples], "micro")} == {"correct"}
+    assert {label("micro", e, "i do not know") for e in examples if e.answerable} == {"incorrect"}
+
+
+@with_shared
+def test_numeric_agrees_with_every_published_label():
+    examples, responses = load_solutions(SHARED / "gsm8k_model_solutions_slice.jsonl")
+    verdicts = judge(examples, responses, "numeric")
+    assert len(verdicts) == 400
+    assert [v.label == "correct" for v in verdicts] == [r.extra["is_correct"] for r in responses]
+
+
+@with_shared
+@pytest.mark.parametrize("file, rule", [("squad_v2_dev_slice.json", "squad"), ("squad_v2_dev_slice.json", "contains"), ("gsm8k_train_slice.jsonl", "numeric")])
+def test_published_gold_is_right(file, rule):
+    examples = load_examples(SHARED / file)
+    verdicts = judge(examples, [Response(e.id, e.completion) for e in examples], rule)
+    assert [v for v in verdicts if v.label != "correct"] == []
+    assert not any(refuses(answer) for e in examples for answer in e.answers)

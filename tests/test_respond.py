@@ -1,0 +1,280 @@
+"""What the respond notebook can't show: kills at random moments, hostile files, and that answers are those of a plain loop."""
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from tiny_model import WORDS, make_tiny_model
+
+from ssr_nb.models import adapter_disabled, add_lora, answer_ids, chat_ids, load_model, remove_lora, stop_ids
+from ssr_nb.records import Example, RecordError, Response, read_records, write_records
+from ssr_nb.respond import batches_by_length, completion_logprobs, iterate_logprobs, perplexity, respond
+
+
+def prompts(count: int, seed: int = 0) -> list[Example]:
+    draw = random.Random(seed)
+    return [Example(" ".join(draw.choices(WORDS, k=draw.randint(1, 40))), "ba", id=f"p{i}") for i in range(count)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def lm(folder):
+    return load_model(folder, backend="transformers", device="cpu")
+
+
+@torch.no_grad()
+def plainly(lm, prompt, max_new_tokens):
+    """Greedy decoding as in a textbook: no cache, no batch, no padding."""
+    ids, stops, said, logprob = chat_ids(lm.tokenizer, prompt), stop_ids(lm), [], 0.0
+    while len(said) < max_new_tokens:
+        logprobs = lm.model(input_ids=torch.tensor([ids + said])).logits[0, -1].log_softmax(-1)
+        said.append(int(logprobs.argmax()))
+        logprob += float(logprobs.max())
+        if said[-1] in stops:
+            break
+    return said, logprob
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, "auto"])
+def test_answers_are_those_of_a_plain_loop(lm, batch_size):
+    examples = prompts(30)
+    responses = respond(examples, lm, max_new_tokens=12, batch_size=batch_size, progress=False)
+    for example, response in zip(examples, responses):
+        said, logprob = plainly(lm, example.prompt, 12)
+        stopped = said[-1] in stop_ids(lm)
+        assert response.id == example.id and response.finish_reason == ("stop" if stopped else "length") and response.tokens == len(said)
+        assert response.response == lm.tokenizer.decode(said, skip_special_tokens=True)
+        assert response.logprob == pytest.approx(logprob, abs=1e-3)
+    assert {r.finish_reason for r in responses} == {"stop", "length"}  # the tiny model shows both
+    assert len({r.tokens for r in responses}) > 3
+
+
+def test_settings_that_a_model_brings_along_are_overruled(lm):
+    examples = prompts(8)
+    before = [r.response for r in respond(examples, lm, max_new_tokens=12, progress=False)]
+    config, lm.model.generation_config = lm.model.generation_config, type(lm.model.generation_config)(
+        do_sample=True, temperature=5.0, repetition_penalty=3.0, top_k=3, eos_token_id=4, pad_token_id=0)
+    try:
+        assert [r.response for r in respond(examples, lm, max_new_tokens=12, progress=False)] == before
+    finally:
+        lm.model.generation_config = config
+
+
+def test_a_model_in_training_mode_answers_without_dropout_and_goes_on_training(lm):
+    tuned = add_lora(lm, dropout=0.5)
+    with torch.no_grad():
+        for name, weight in tuned.model.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(generator=torch.Generator().manual_seed(0), std=0.3)
+    examples = prompts(6)
+    expected = respond(examples, tuned, max_new_tokens=8, progress=False)
+    tuned.model.train()
+    assert respond(examples, tuned, max_new_tokens=8, progress=False) == expected and tuned.model.training
+    with adapter_disabled(tuned):
+        assert [r.response for r in respond(examples, tuned, max_new_tokens=8, progress=False)] != [r.response for r in expected]
+    remove_lora(tuned)
+
+
+def test_sampling_depends_on_the_seed_and_not_on_the_company(lm):
+    examples = prompts(20)
+    drawn = respond(examples, lm, max_new_tokens=8, temperature=1.5, samples=3, seed=5, progress=False)
+    assert [(r.id, r.extra["sample"]) for r in drawn] == [(e.id, s) for e in examples for s in range(3)]
+    few = respond(examples[3:5], lm, max_new_tokens=8, temperature=1.5, samples=2, seed=5, batch_size=1, progress=False)
+    assert [r.response for r in few] == [r.response for r in drawn if r.id in ("p3", "p4") and r.extra["sample"] < 2]
+    other = respond(examples, lm, max_new_tokens=8, temperature=1.5, samples=3, seed=6, progress=False)
+    assert sum(a.response == b.response for a, b in zip(drawn, other)) < len(drawn) / 2
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    respond(examples[:2], lm, max_new_tokens=4, temperature=1.0, progress=False)
+    assert torch.equal(torch.rand(1), expected)  # nobody else's random numbers are disturbed
+
+
+def test_sampling_follows_the_model(lm):
+    """First tokens of 600 draws against the model's distribution; top-p keeps the likeliest alone."""
+    example = Example("ba de", "x", id="one")
+    with torch.no_grad():
+        share = lm.model(input_ids=torch.tensor([chat_ids(lm.tokenizer, example.prompt)])).logits[0, -1].softmax(-1)
+    drawn = respond([example], lm, max_new_tokens=1, temperature=1.0, samples=600, progress=False)
+    likeliest = lm.tokenizer.decode([int(share.argmax())], skip_special_tokens=True)
+    seen = sum(r.response == likeliest for r in drawn) / 600
+    assert seen == pytest.approx(float(share.max()), abs=0.07)
+    assert {r.response for r in respond([example], lm, max_new_tokens=1, temperature=1.0, top_p=1e-6, samples=20, progress=False)} == {likeliest}
+
+
+ANSWER = """
+import os, sys
+sys.path.insert(0, {tests!r})
+import torch
+torch.set_num_threads(1)
+from ssr_nb.models import load_model
+from ssr_nb.respond import respond
+from test_respond import prompts
+lm = load_model({model!r}, backend="transformers", device="cpu")
+print("ready", flush=True)
+for out in sys.stdin:  # a fork for each run: a process of its own to kill, without loading everything again
+    child = os.fork()
+    if not child:
+        respond(prompts(60), lm, out.strip(), max_new_tokens=24, batch_size=5, progress=False)
+        os._exit(0)
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_kill_9_at_random_moments_ends_with_the_same_file(folder, tmp_path):
+    draw = random.Random(time.time_ns())
+    code = ANSWER.format(tests=os.path.dirname(__file__), model=str(folder))
+    server = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                              env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert server.stdout.readline() == "ready\n"
+
+    def run(out, kill_after=None) -> int:
+        """How a run on that file ended: 0, or -9 if it was killed before."""
+        server.stdin.write(f"{out}\n")
+        server.stdin.flush()
+        pid = int(server.stdout.readline())
+        if kill_after is not None:
+            time.sleep(kill_after)
+            with contextlib.suppress(ProcessLookupError):  # it was done before
+                os.kill(pid, signal.SIGKILL)
+        return int(server.stdout.readline())
+
+    whole, out = tmp_path / "undisturbed.jsonl", tmp_path / "killed.jsonl"
+    began = time.perf_counter()
+    assert run(whole) == 0
+    seconds = time.perf_counter() - began
+    undisturbed = whole.read_bytes()
+    assert undisturbed.count(b"\n") == 60
+    kills = 0
+    while kills < 12:
+        if run(out, kill_after=draw.uniform(0, seconds / 2)) == 0:
+            assert out.read_bytes() == undisturbed
+            out.unlink()
+            continue
+        kills += 1
+        if kills % 3 == 0 and out.exists() and out.stat().st_size > 10:  # as if the kill had come within the write of a line
+            os.truncate(out, out.stat().st_size - draw.randint(1, min(200, out.stat().st_size)))
+    assert run(out) == 0 and out.read_bytes() == undisturbed
+    server.communicate()
+
+
+def test_more_samples_and_more_examples_keep_what_is_there(lm, tmp_path):
+    out = tmp_path / "r.jsonl"
+    few = respond(prompts(10), lm, out, max_new_tokens=6, temperature=1.0, samples=2, progress=False)
+    more = respond(prompts(14), lm, out, max_new_tokens=6, temperature=1.0, samples=3, progress=False)
+    assert [r for r in more if r.id in {f.id for f in few} and r.extra["sample"] < 2] == few and len(more) == 42
+    assert read_records(out, Response) == more
+
+
+def test_answers_that_do_not_belong_are_refused_and_kept(lm, folder, tmp_path):
+    out = tmp_path / "r.jsonl"
+    respond(prompts(6), lm, out, max_new_tokens=6, progress=False)
+    before = out.read_bytes()
+    other = load_model(make_tiny_model(tmp_path / "other", seed=1), backend="transformers", device="cpu")
+    edited = prompts(6)
+    edited[2].prompt += " ba"
+    for what, call in {
+        "another model": lambda: respond(prompts(6), other, out, max_new_tokens=6, progress=False),
+        "another settings": lambda: respond(prompts(6), lm, out, max_new_tokens=7, progress=False),
+        "another prompt": lambda: respond(edited, lm, out, max_new_tokens=6, progress=False),
+        "another model and settings": lambda: respond(prompts(6), other, out, max_new_tokens=7, progress=False),
+        "these examples only": lambda: respond(prompts(5), lm, out, max_new_tokens=6, progress=False),
+    }.items():
+        with pytest.raises(RecordError, match=what):
+            call()
+        assert out.read_bytes() == before
+    write_records(out, [Response("p0", "mine")])
+    with pytest.raises(RecordError, match="made elsewhere"):
+        respond(prompts(6), lm, out, max_new_tokens=6, progress=False)
+    out.write_text('{"id": "p0"}\n')
+    with pytest.raises(RecordError, match="line 1"):
+        respond(prompts(6), lm, out, max_new_tokens=6, progress=False)
+
+
+@pytest.mark.parametrize("wrong", [{"temperature": -1}, {"top_p": 0}, {"top_p": 1.1}, {"samples": 0}, {"samples": 2}, {"max_new_tokens": 0},
+                                   {"batch_size": 0}, {"batch_size": "many"}, {"temperature": float("nan")}])
+def test_settings_that_make_no_sense(lm, wrong):
+    with pytest.raises(ValueError, match="expected"):
+        respond(prompts(2), lm, **({"max_new_tokens": 2, "progress": False} | wrong))
+
+
+def test_context_limits_the_answer_and_refuses_the_prompt(lm):
+    long = Example(" ".join(["ba"] * 80), "x", id="long")
+    short = Example("ba", "x", id="short")
+    for batch_size in (1, 2):
+        responses = respond([short, long], lm, max_new_tokens=200, batch_size=batch_size, progress=False)
+        assert all(r.tokens + len(chat_ids(lm.tokenizer, e.prompt)) <= 96 for r, e in zip(responses, [short, long]))
+    with pytest.raises(RecordError, match="example 'p'.*context|'p'.*expected fewer than 96"):
+        respond([Example(" ".join(["ba"] * 120), "x", id="p")], lm, progress=False)
+
+
+def test_the_same_id_twice_and_nothing_at_all(lm, tmp_path):
+    with pytest.raises(RecordError, match="'p0' twice"):
+        respond(prompts(2) + prompts(1), lm, progress=False)
+    assert respond([], lm, progress=False) == []
+
+
+def test_nothing_is_shown_where_nobody_watches(lm, capfd):
+    respond(prompts(3), lm, max_new_tokens=3)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_batches_hold_every_row_once():
+    draw = random.Random(0)
+    for _ in range(200):
+        lengths = [draw.randint(1, 300) for _ in range(draw.randint(0, 60))]
+        budget, size = draw.randint(1, 2000), draw.choice(["auto", 1, 3, 100])
+        batches = batches_by_length(lengths, size, budget)
+        assert sorted(i for b in batches for i in b) == list(range(len(lengths)))
+        flat = [lengths[i] for b in batches for i in b]
+        assert flat == sorted(flat, reverse=True)
+        assert all(len(b) == 1 or (len(b) * max(lengths[i] for i in b) <= budget if size == "auto" else len(b) <= size) for b in batches)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, "auto"])
+def test_logprobs_of_given_text(lm, batch_size):
+    draw = random.Random(3)
+    pairs = [(e.prompt, " ".join(draw.choices(WORDS, k=draw.randint(0, 12)))) for e in prompts(15)]
+    for (prompt, completion), values in zip(pairs, completion_logprobs(lm, pairs, batch_size)):
+        asked, answer = chat_ids(lm.tokenizer, prompt), answer_ids(lm.tokenizer, prompt, completion)
+        with torch.no_grad():
+            table = lm.model(input_ids=torch.tensor([asked + answer])).logits[0].log_softmax(-1)
+        expected = [float(table[len(asked) - 1 + i, token]) for i, token in enumerate(answer)]
+        assert values.dtype == torch.float32 and values.tolist() == pytest.approx(expected, abs=1e-4)
+    assert perplexity(lm, pairs) == pytest.approx(float((-torch.cat(completion_logprobs(lm, pairs)).mean()).exp()), rel=1e-5)
+    assert completion_logprobs(lm, []) == []
+
+
+def test_two_models_are_walked_through_side_by_side(lm):
+    pairs = [(e.prompt, "ba de fi") for e in prompts(9)]
+    seen = []
+    for (batch, first), (again, second) in zip(iterate_logprobs(lm, pairs, 4), iterate_logprobs(lm, pairs, 4)):
+        assert batch == again and all(torch.equal(a, b) for a, b in zip(first, second))
+        assert all(torch.allclose(table.exp().sum(-1), torch.ones(len(table))) for table in first)
+        seen += batch
+    assert sorted(seen) == list(range(9))
+
+
+def test_a_large_vocabulary_makes_small_batches(lm, monkeypatch):
+    sizes = []
+    forward = lm.model.forward
+    monkeypatch.setattr(lm.model, "forward", lambda *args, **kwargs: (sizes.append((len(kwargs["input_ids"]), kwargs["logits_to_keep"])), forward(*args, **kwargs))[1])
+    pairs = [("ba", "de " * 20)] * 12
+    whole = completion_logprobs(lm, pairs)
+    assert sizes == [(12, 21)]
+    monkeypatch.setattr("ssr_nb.respond.LOGITS_PER_TOKEN", 1)
+    monkeypatch.setitem(sys.modules["ssr_nb.respond"].TOKENS_PER_BATCH, "cpu", 3 * 21 * lm.model.config.vocab_size)
+    sizes.clear()
+    small = completion_logprobs(lm, pairs)
+    assert sizes == [(3, 21)] * 4 and all(torch.allclose(a, b, atol=1e-5) for a, b in zip(whole, small))

@@ -1,0 +1,108 @@
+"""The command line as a user meets it: the whole way through files, help with examples, errors of one line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ssr_nb.cli import app, main
+from ssr_nb.records import Example, Response, Score, Target, Verdict, read_records, write_records
+
+COMMANDS = ["respond", "judge", "rehearse", "train", "evaluate", "compare", "demo", "report", "env"]
+
+
+def ssr(*arguments, ok=True):
+    "Run a command in this process; gives its exit status."
+    try:
+        main([str(a) for a in arguments])
+    except SystemExit as stop:
+        assert not ok or stop.code in (0, None), stop.code
+        return stop.code or 0
+    return 0
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(command, capsys):
+    ssr(command, "--help")
+    assert f"Example: ssr {command}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_every_command_is_tested_here():
+    assert {c.name or c.callback.__name__ for c in app.registered_commands} == set(COMMANDS)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    from ssr_nb.microworld import target_examples
+
+    folder = tmp_path_factory.mktemp("cli")
+    write_records(folder / "train.jsonl", target_examples(40, "train"))
+    write_records(folder / "test.jsonl", target_examples(20, "test"))
+    return folder
+
+
+def test_the_whole_way_through_files(folder, capsys):
+    f = folder
+    ssr("respond", "--examples", f / "train.jsonl", "--model", "microworld", "--backend", "transformers", "--max-new-tokens", 40, "--threads", 1, "--out", f / "responses.jsonl")
+    assert len(read_records(f / "responses.jsonl", Response)) == 40
+    ssr("judge", "--examples", f / "train.jsonl", "--responses", f / "responses.jsonl", "--judge", "micro", "--out", f / "verdicts.jsonl")
+    accepted = sum(v.label == "correct" for v in read_records(f / "verdicts.jsonl", Verdict))
+    ssr("rehearse", "--examples", f / "train.jsonl", "--responses", f / "responses.jsonl", "--verdicts", f / "verdicts.jsonl", "--method", "ssr", "--out", f / "targets.jsonl")
+    assert sum(t.source == "own" for t in read_records(f / "targets.jsonl", Target)) == accepted > 0
+    assert f"own {accepted}" in capsys.readouterr().out
+    ssr("train", "--targets", f / "targets.jsonl", "--backend", "transformers", "--learning-rate", 1e-3, "--steps", 3, "--threads", 1, "--method", "ssr", "--out", f / "adapter")
+    common = ["--examples", f / "test.jsonl", "--judge", "micro", "--backend", "transformers", "--max-new-tokens", 40, "--threads", 1]
+    ssr("evaluate", *common, "--out", f / "base.jsonl")
+    ssr("evaluate", *common, "--adapter", f / "adapter", "--base-scores", f / "base.jsonl", "--out", f / "scores.jsonl")
+    scores = read_records(f / "scores.jsonl", Score)
+    assert {(s.method, s.seed, s.learning_rate, s.task) for s in scores} == {("ssr", 0, 1e-3, "target")} and len(scores) == 20
+    assert all("kl_nats" in s.extra for s in scores)
+    assert {s.method for s in read_records(f / "base.jsonl", Score)} == {"base"}
+
+
+def test_sft_needs_no_answers(folder, capsys):
+    ssr("rehearse", "--examples", folder / "train.jsonl", "--method", "sft", "--out", folder / "gold.jsonl")
+    assert {t.source for t in read_records(folder / "gold.jsonl", Target)} == {"gold"}
+
+
+def test_compare_and_report(folder, capsys):
+    config = folder / "compare.yaml"
+    config.write_text("methods: [sft, ssr]\nlearning_rates: [1e-3]\nseeds: [0]\nbackend: transformers\nresamples: 200\nworkers: 2\n"
+                      "items: {train: 40, validation: 10, target: 20, shift: 10, general: 4}\ntraining: {steps: 3}\n")
+    ssr("compare", config, "--out", folder / "run")
+    shown = capsys.readouterr().out
+    assert "ssr against sft" in shown and (folder / "run" / "pareto.png").exists()
+    summary = json.loads((folder / "run" / "summary.json").read_text())
+    assert [a["method"] for a in summary["arms"]] == ["base", "sft", "ssr"]
+    ssr("report", folder / "run")
+    assert "ssr against sft" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments, status, words", [
+    (["judge", "--examples", "nowhere.jsonl", "--responses", "r.jsonl", "--out", "v.jsonl"], 2, "nowhere.jsonl"),
+    (["rehearse", "--examples", "{folder}/train.jsonl", "--out", "t.jsonl"], 2, "--responses"),
+    (["rehearse", "--examples", "{folder}/train.jsonl", "--method", "srr", "--out", "t.jsonl"], 2, "sft, ssr, rft"),
+    (["compare", "{folder}/bad.yaml"], 2, "seeds"),
+    (["report", "{folder}/nothing"], 2, "summary.json"),
+    (["train", "--targets", "{folder}/train.jsonl", "--out", "{folder}/a"], 2, "no field 'source'"),
+    (["respond", "--examples", "{folder}/train.jsonl", "--model", "./nowhere", "--out", "{folder}/r.jsonl"], 2, "nowhere"),
+])
+def test_an_error_is_one_line_and_a_status(folder, capsys, arguments, status, words):
+    (folder / "bad.yaml").write_text("seeds: three\n")
+    assert ssr(*[a.format(folder=folder) for a in arguments], ok=False) == status
+    said = capsys.readouterr().err
+    assert said.startswith("ssr: ") and words in said and len(said.strip().splitlines()) == 1 and "Traceback" not in said
+
+
+def test_debug_shows_the_traceback(folder):
+    done = subprocess.run([sys.executable, "-m", "ssr_nb.cli", "--debug", "report", str(folder / "nothing")], capture_output=True, text=True)
+    assert "Traceback" in done.stderr and done.returncode == 1
+
+
+def test_env_tells_versions_and_device(capsys):
+    ssr("env")
+    shown = capsys.readouterr().out
+    assert all(word in shown for word in ("torch", "transformers", "trl", "peft", "device", "backend", "peak memory"))

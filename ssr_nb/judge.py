@@ -406,9 +406,10 @@ def micro(example: Example, answer: str) -> Verdict:
     from ssr_nb.microworld import right
 
     ok, reason = right(example, answer)
-    return _verdict(example, "correct" if ok else "incorrect", reason, "micro", float(ok))
+    phrase = f"{'right' if ok else 'other'} content{': ' * bool(reason)}{reason}"
+    return _verdict(example, "correct" if ok else "incorrect", phrase, "micro", float(ok))
 
-# %% ../nbs/05_judge.ipynb #043d837b
+# %% ../nbs/05_judge.ipynb #6e867746
 JUDGES: dict[str, Rule] = {
     "exact": by_answerable(exact),
     "contains": by_answerable(contains),
@@ -434,7 +435,7 @@ def rule_of(judge: str | Rule) -> Rule:
         raise RecordError(None, None, f"judge {judge!r}", f"one of {', '.join(JUDGES)}, or a callable")
     return JUDGES[judge]
 
-# %% ../nbs/05_judge.ipynb #cb70fda4
+# %% ../nbs/05_judge.ipynb #7afe08aa
 _LEFTOVERS = re.compile(r"<\|[^|<>\n]{1,40}\|>|</?s>|\[/?INST\]|</?think>|<\s*script\b|\n\s*(?:user|human|assistant|question)\s*:", re.IGNORECASE)
 _BROKEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffd\ud800-\udfff]")
 
@@ -490,7 +491,7 @@ def unfit(example: Example, response: Response) -> str:
         return f"leftovers: {found[0].strip()}"
     return "repeats the prompt" if _repeats(prompt_text(example.prompt), answer) else ""
 
-# %% ../nbs/05_judge.ipynb #eb7add0b
+# %% ../nbs/05_judge.ipynb #4e34e878
 def _fingerprint(example: Example, response: Response) -> str:
     return content_id(example.prompt, "\0".join([response.response, response.finish_reason, example.completion, *golds(example)]))
 
@@ -555,7 +556,7 @@ def _check_finished(out: str | Path, done: dict, by_id: dict[str, Example], resp
         if response is None or verdict.extra.get("judged") != _fingerprint(by_id[response.id], response):
             raise RecordError(out, None, f"a verdict on {verdict.id!r} that was made for another answer", "verdicts on these responses, or another file")
 
-# %% ../nbs/05_judge.ipynb #4da07a67
+# %% ../nbs/05_judge.ipynb #bd0626d5
 def tally(verdicts: Iterable[Verdict]) -> dict[str, dict[str, int]]:
     """How many verdicts have each label, and for which reasons (the phrase before the colon), the most frequent first."""
     counts: dict[str, Counter] = {label: Counter() for label in LABELS}
@@ -575,7 +576,7 @@ def summary(verdicts: Iterable[Verdict]) -> str:
         lines += [f"    {number:6}  {reason}" for reason, number in reasons.items()]
     return "\n".join(lines)
 
-# %% ../nbs/05_judge.ipynb #7ab087d5
+# %% ../nbs/05_judge.ipynb #6b2f3264
 def confusion(verdicts: Iterable[Verdict], right: dict[tuple, bool]) -> dict[tuple[str, bool], int]:
     """How many verdicts of each label fall on right and on wrong answers; `right` is by (id, sample), as `key_of` gives it."""
     counts = {(label, truth): 0 for label in LABELS for truth in (True, False)}

@@ -143,12 +143,18 @@ _NEGATION = re.compile(r"\b(?:not|never|no|nor|neither|without|except|instead of
 def _doubt_around(said: str, gold: str) -> str:
     """Why a gold that stands in this text, as words of SQuAD's normal form, may not be what the text claims; or nothing."""
     found = re.search(rf"(?<!\w){re.escape(gold)}(?!\w)", said)
-    before, after = said[: found.start()].split()[-6:], said[found.end():].split()[:1]
-    if _NEGATION.search(" ".join(before)):
+    before, after = said[: found.start()].split()[-6:], said[found.end():].split()[:3]
+    if _NEGATION.search(" ".join(before)) or _NEGATION.search(" ".join(after)):
         return "denied"
-    if before[-1:] == ["or"] or before[:1] == ["either"] or after == ["or"]:
+    if before[-1:] == ["or"] or before[:1] == ["either"] or after[:1] == ["or"]:
         return "one of several"
     return ""
+
+
+def _listed_among(said: str, gold: str) -> bool:
+    """Whether a gold is one item of a list of three and more: whoever names every place names the right one too."""
+    items = [normalize_answer(item) for item in re.split(r",|;|\n|\band\b", said)]
+    return len(items) >= 3 and gold in items
 
 
 def contains(example: Example, answer: str) -> Verdict:
@@ -162,7 +168,7 @@ def contains(example: Example, answer: str) -> Verdict:
         if short in ("yes", "no", "true", "false"):
             doubt = "" if words.split()[0] == short else "not the first word"
         else:
-            doubt = _doubt_around(words, short)
+            doubt = "one of several" if _listed_among(said, short) else _doubt_around(words, short)
         if not doubt:
             return _verdict(example, "correct", f"contains gold: {_brief(gold)}", "contains", 1.0)
         doubts.append(f"contains gold, {doubt}: {_brief(gold)}")
@@ -292,6 +298,9 @@ _GIVEN = r"(?:mentioned|stated|specified|given|provided|said|included|described|
 _ADVERB = r"(?:\s+(?:explicitly|directly|actually|specifically|clearly|really|even|fully|exactly|also|ever))?"
 _REFUSALS = re.compile("|".join([
     rf"\b{_TEXT}(?: \w+){{0,2}}? {_NOT}{_ADVERB} {_GIVE}\b",
+    rf"\b{_TEXT} never (?:says|mentions|states|specifies|tells|gives)\b",
+    rf"\bnothing in (?:the|this) {_TEXT} (?:says|mentions|states|specifies|tells|gives|indicates)\b",
+    rf"\banswer (?:is not|isn't)(?: \w+)? (?:in|from) (?:the|this) {_TEXT}\b",
     rf"\b{_TEXT} (?:says|gives|has|offers|provides|contains|tells us|holds) (?:nothing|no (?:information|answer|mention|details?|indication|clue))\b",
     rf"\b(?:it|this|that|the answer|the question|they|there)(?:'s)? {_NOT}{_ADVERB} (?:say|mention|state|specify)\b",
     rf"\b(?:it|this|that) (?:(?:is|was) not|isn't|wasn't){_ADVERB} (?:mentioned|stated|specified|indicated|disclosed|revealed)\b",

@@ -98,7 +98,7 @@ def test_no_answer_means_refusal(rule, said, wanted):
 
 @pytest.mark.parametrize("said, wanted", [
     ("in the attic .", "correct"), ("The lamp is in the attic, mira says", "correct"), ("It is not in the attic.", "unparsed"), ("It isn’t in the attic.", "unparsed"),
-    ("attic or cellar", "unparsed"), ("either the attic or the cellar", "unparsed"), ("atticus", "incorrect"), ("cellar", "incorrect"),
+    ("attic, cellar, loft, kitchen", "unparsed"), ("The attic? No, the cellar.", "unparsed"), ("attic or cellar", "unparsed"), ("either the attic or the cellar", "unparsed"), ("atticus", "incorrect"), ("cellar", "incorrect"),
     ("The passage does not say, but maybe attic", "incorrect"), ("in the at\u200btic", "correct"), ("\u200fattic", "correct"),
     ("<script>alert(1)</script> attic", "rejected"), ("attic\x07", "rejected"), ("\u202ecitta attic", "rejected"), ("ＡＴＴＩＣ", "correct")])
 def test_contains(said, wanted):
@@ -197,6 +197,9 @@ Unanswerable
 unanswerable.
 The question is unanswerable.
 Not mentioned.
+The answer isn't in the passage.
+The passage never says who paid.
+Nothing in the text says who paid.
 No answer
 Not enough information.
 Based on the passage, it is impossible to determine who paid.

@@ -36,7 +36,7 @@ class ModelError(RuntimeError):
 
     def __init__(self, name: str | Path, found: str, expected: str):
         self.name, self.found, self.expected = str(name), found, expected
-        super().__init__(f"model {str(name)!r}: found {found}; expected {expected}")
+        super().__init__(f"model {str(name)!r}: " * bool(str(name)) + f"found {found}; expected {expected}")
 
 # %% ../nbs/03_models.ipynb #59272c8f
 BACKENDS = ("auto", "unsloth", "transformers")
@@ -402,7 +402,7 @@ def fastest_threads(lm: LanguageModel, candidates: list[int] | None = None, seco
     if torch.device(lm.device).type != "cpu" or len(candidates) == 1:
         return candidates[0] if len(candidates) == 1 else before
     small = sum(p.numel() for p in lm.model.parameters()) < 50_000_000
-    ids = torch.full((16, 64) if small else (1, 8), lm.tokenizer.eos_token_id)
+    ids = torch.full((8, 64) if small else (1, 8), lm.tokenizer.eos_token_id)
     began, times = time.perf_counter(), {}
     try:
         for threads in candidates:

@@ -131,8 +131,8 @@ def response_key(prompt_ids: list[int], model: str, max_new_tokens: int, tempera
 
 
 def _what_differs(found: str, expected: str) -> str:
-    parts = zip(("prompt", "model", "settings"), found.split("-"), expected.split("-"))
-    return " and ".join(name for name, a, b in parts if a != b) or "key"
+    parts = zip(("another prompt", "another model", "other settings"), found.split("-"), expected.split("-"))
+    return " and ".join(name for name, a, b in parts if a != b)
 
 
 def _usable(finished: list[Response], jobs: dict[tuple[str, int], str], path: Path) -> dict[tuple[str, int], Response]:
@@ -143,7 +143,7 @@ def _usable(finished: list[Response], jobs: dict[tuple[str, int], str], path: Pa
         if place not in jobs:
             raise RecordError(path, None, f"an answer to {place[0]!r} (sample {place[1]})", "answers to these examples only; give another file")
         if key != jobs[place]:
-            what = f"of another {_what_differs(key, jobs[place])}" if key.count("-") == 2 else "made elsewhere, without a key"
+            what = f"made with {_what_differs(key, jobs[place])}" if key.count("-") == 2 else "made elsewhere, without a key"
             raise RecordError(path, None, f"an answer to {place[0]!r} {what}", "answers to these prompts by this model with these settings; give another file")
     return there
 

@@ -186,9 +186,9 @@ def test_answers_that_do_not_belong_are_refused_and_kept(lm, folder, tmp_path):
     edited[2].prompt += " ba"
     for what, call in {
         "another model": lambda: respond(prompts(6), other, out, max_new_tokens=6, progress=False),
-        "another settings": lambda: respond(prompts(6), lm, out, max_new_tokens=7, progress=False),
+        "other settings": lambda: respond(prompts(6), lm, out, max_new_tokens=7, progress=False),
         "another prompt": lambda: respond(edited, lm, out, max_new_tokens=6, progress=False),
-        "another model and settings": lambda: respond(prompts(6), other, out, max_new_tokens=7, progress=False),
+        "another model and other settings": lambda: respond(prompts(6), other, out, max_new_tokens=7, progress=False),
         "these examples only": lambda: respond(prompts(5), lm, out, max_new_tokens=6, progress=False),
     }.items():
         with pytest.raises(RecordError, match=what):

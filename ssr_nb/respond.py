@@ -24,8 +24,8 @@ from .models import LanguageModel, answer_ids, chat_ids, fingerprint, stop_ids
 from .records import Appender, Example, Prompt, RecordError, Response, write_records
 
 # %% ../nbs/04_respond.ipynb #825fc170
-TOKENS_PER_BATCH = {"cpu": 16_384, "cuda": 65_536}  # prompt and room for the answer, times rows
-MOST_ROWS = 256
+TOKENS_PER_BATCH = {"cpu": 16_384, "cuda": 65_536}  # rows times the longest prompt
+MOST_ROWS = 64  # a batch ends when its last row does: the more rows, the longer most of them wait
 
 
 def batches_by_length(lengths: list[int], batch_size: int | str = "auto", budget: int = TOKENS_PER_BATCH["cpu"]) -> list[list[int]]:

@@ -6,7 +6,8 @@
 __all__ = ['BACKENDS', 'PLAIN_TEMPLATE', 'ModelError', 'unsloth_obstacle', 'import_unsloth', 'choose_backend', 'LanguageModel',
            'choose_device', 'choose_dtype', 'locate', 'prepare_tokenizer', 'load_model', 'chat_ids', 'answer_ids',
            'stop_ids', 'has_lora', 'add_lora', 'remove_lora', 'adapter_disabled', 'fingerprint', 'save_adapter',
-           'load_adapter', 'fastest_threads', 'set_threads', 'peak_memory', 'readable', 'describe']
+           'load_adapter', 'usable_cores', 'most_threads', 'fastest_threads', 'set_threads', 'peak_memory', 'readable',
+           'describe']
 
 # %% ../nbs/03_models.ipynb #b9c4e2a2
 import contextlib
@@ -391,13 +392,24 @@ def _seconds_forward_backward(model: Any, ids: torch.Tensor, repeats: int) -> fl
     return best
 
 
+def usable_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def most_threads() -> int:
+    """The threads worth trying: one a core, or fewer where OMP_NUM_THREADS says so, as it does where several processes share the cores."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return min(usable_cores(), int(asked)) if asked.isdigit() and int(asked) else usable_cores()
+
+
 def fastest_threads(lm: LanguageModel, candidates: list[int] | None = None, seconds: float = 1.5) -> int:
     """How many CPU threads to use for this model on this machine, by measurement; `candidates` default to 1, 2, 4, ... cores.
 
     More threads must be a tenth faster to be chosen. On a GPU nothing is measured. The setting itself is left as it was.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    candidates = sorted(candidates or {2**i for i in range(cores.bit_length())} | {cores})
+    most = most_threads()
+    candidates = sorted(candidates or {2**i for i in range(most.bit_length())} | {most})
     before = torch.get_num_threads()
     if torch.device(lm.device).type != "cpu" or len(candidates) == 1:
         return candidates[0] if len(candidates) == 1 else before

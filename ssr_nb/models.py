@@ -31,8 +31,8 @@ import torch
 
 from .records import Prompt, messages_of
 
-# %% ../nbs/03_models.ipynb #350d0dd4
-class ModelError(RuntimeError):
+# %% ../nbs/03_models.ipynb #92ce5591
+class ModelError(ValueError):
     """A model, a tokenizer or an adapter that can't be used: says which, what was found and what was expected."""
 
     def __init__(self, name: str | Path, found: str, expected: str):

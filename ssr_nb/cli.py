@@ -184,7 +184,7 @@ def _show(run: Path) -> None:
     console = Console()
     pictures = report(run)
     summary = read_summary(run)
-    console.print(table(summary))
+    console.print(table(summary, console.width))
     console.print(headline(summary), highlight=False)
     console.print(f"[dim]{summary['seconds']['total']:.0f} s. Pictures and every answer are in {run}/ ({', '.join(p.name for p in pictures)})[/dim]", highlight=False)
 

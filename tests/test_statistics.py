@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from ssr_nb.records import Score
-from ssr_nb.statistics import Metric, bootstrap_weights, estimate, summarize
+from ssr_nb.statistics import (Metric, bootstrap_weights, disagreement, estimate, holm, interval, items_needed, mcnemar, power_with, sign_flip_p,
+                               summarize)
 
 
 def scores_of(method, rate, right, task="target", seeds=(0,), **extra):
@@ -70,3 +71,181 @@ def test_the_rate_is_chosen_on_validation_and_never_on_the_test_items():
     assert [(a["method"], a["learning_rate"]) for a in summary["arms"] if a["quoted"]] == [("base", None), ("sft", 1e-3)], "of equals the lowest rate"
     assert summary["rate_chosen_on"] == "validation"
     assert summary["differences"][0]["target"][0] == 0.0
+
+
+def two_methods(right_a, right_b, **extra):
+    return scores_of("one", 1.0, right_a, **extra) + scores_of("two", 1.0, right_b, **extra)
+
+
+ONE, TWO = ("one", 1.0), ("two", 1.0)
+TARGET = Metric("target", "target")
+
+
+def test_intervals_cover_what_they_promise():
+    rng, weights = np.random.default_rng(0), bootstrap_weights(200, 1000)
+    chances = rng.choice([0.1, 0.5, 0.95], (600, 200))
+    differences = (rng.random((600, 200)) < chances) * 1.0 - (rng.random((600, 200)) < chances)
+    covered = np.mean([low <= 0 <= high for low, high in map(interval, (weights @ differences.T).T)])
+    assert 0.92 <= covered <= 0.98
+
+
+def test_an_interval_leaves_out_resamples_without_a_value():
+    assert interval(np.array([np.nan, 1.0, 2.0, 3.0])) == interval(np.array([1.0, 2.0, 3.0]))
+
+
+def test_a_figure_of_tokens_that_a_resample_lacks_is_still_its_own():
+    "Most resamples of two items in one task hold the only token; one in four doesn't, and must not borrow another arm's figure."
+    scores = [Score(f"q{i}", "target", m, 0, 1.0, 1.0, extra={"kl_nats": n * t, "kl_tokens": t}) for m, n in (("one", 1.0), ("two", 9.0)) for i, t in enumerate([1, 0])]
+    found = estimate(Metric("KL", "target", "kl_nats", "kl_tokens"), scores, [ONE, TWO], resamples=500)
+    assert np.isnan(found.distribution).any()
+    assert found.of(ONE) == (1.0, 1.0, 1.0) and found.difference(TWO, ONE) == (8.0, 8.0, 8.0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sign_flips_agree_with_scipy(seed):
+    rng = np.random.default_rng(seed)
+    few = np.round(rng.normal(0.4, 1, size=11), 1)  # so few that SciPy goes through all 2048 swaps
+    exact = stats.permutation_test((few,), np.sum, permutation_type="samples", n_resamples=np.inf).pvalue
+    assert abs(sign_flip_p(few) - exact) < 0.015
+    a, b = (rng.random((2, 150)) < [[0.7], [0.78]]).astype(float)
+    assert abs(estimate(TARGET, two_methods(a, b), [ONE, TWO]).p(ONE, TWO) - mcnemar(scores_of("one", 1.0, a), scores_of("two", 1.0, b)).p) < 0.015
+
+
+def test_sign_flips_are_two_sided_and_count_sums_of_thirds_as_equal():
+    thirds = np.array([1 / 3, 2 / 3, -1 / 3, 1 / 3, 1.0, 1 / 3])
+    assert sign_flip_p(thirds) == sign_flip_p(-thirds)
+    assert abs(sign_flip_p(thirds) - sign_flip_p(np.round(3 * thirds))) < 1e-12
+    assert sign_flip_p(np.ones(40)) == 1 / 10_001
+
+
+def test_items_of_one_group_are_swapped_together():
+    "Twenty items in four passages: at best 2 of the 16 ways to swap are as large."
+    right, groups = np.ones(20), [f"p{i // 5}" for i in range(20)]
+    assert estimate(TARGET, two_methods(right * 0, right), [ONE, TWO]).p(TWO, ONE) < 0.001
+    grouped = estimate(TARGET, two_methods(right * 0, right, group=groups), [ONE, TWO]).p(TWO, ONE)
+    assert abs(grouped - 2 / 16) < 0.015
+
+
+def test_three_seeds_of_the_same_answers_are_no_more_significant_than_one():
+    rng = np.random.default_rng(0)
+    a, b = (rng.random((2, 100)) < [[0.6], [0.75]]).astype(float)
+    single = estimate(TARGET, two_methods(a, b), [ONE, TWO]).p(ONE, TWO)
+    triple = estimate(TARGET, scores_of("one", 1.0, a) + scores_of("two", 1.0, b, seeds=(0, 1, 2)), [ONE, TWO]).p(ONE, TWO)
+    assert single == triple
+
+
+def test_a_ratio_has_no_sign_flips():
+    scores = scores_of("sft", 1.0, [1, 1], gold_nats=[10.0, 2.0], gold_tokens=[5, 1])
+    found = estimate(Metric("nats", "target", "gold_nats", "gold_tokens"), scores, [("sft", 1.0)])
+    with pytest.raises(ValueError, match="nats.*gold_tokens"):
+        found.p(("sft", 1.0), ("sft", 1.0))
+
+
+def test_holm_on_a_worked_example():
+    "Five tests in no order: 5 x 0.005, 4 x 0.011, 3 x 0.02; then 2 x 0.04; and 0.06, which may not come below the one before it."
+    assert np.allclose(holm([0.02, 0.005, 0.06, 0.04, 0.011]), [0.06, 0.025, 0.08, 0.08, 0.044])
+    assert holm([]) == [] and holm([0.03]) == [0.03] and holm([0.7, 0.6]) == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("p", [[0.001, 0.2, 0.012, 0.04], [0.5] * 6, [0.0, 1.0]])
+def test_holm_rejects_what_the_stepwise_rule_rejects(p):
+    "Holm's own wording: go up from the smallest, and stop at the first that is above 5% over the number of those left."
+    left, rejected = len(p), set()
+    for i in np.argsort(p):
+        if p[i] > 0.05 / left:
+            break
+        rejected.add(int(i))
+        left -= 1
+    assert {i for i, adjusted in enumerate(holm(p)) if adjusted <= 0.05} == rejected
+
+
+def test_mcnemar_is_the_binomial_test_of_the_discordant_items():
+    a, b = [1] * 9 + [0] * 2 + [1] * 30 + [0] * 10, [0] * 9 + [1] * 2 + [1] * 30 + [0] * 10
+    assert mcnemar(scores_of("a", 1.0, a), scores_of("b", 1.0, b)[::-1]) == (9, 2, stats.binomtest(9, 11).pvalue)
+    assert mcnemar(scores_of("a", 1.0, a), scores_of("b", 1.0, a)) == (0, 0, 1.0)
+
+
+@pytest.mark.parametrize("theirs, message", [(scores_of("b", 1.0, [1, 0]), "'q2'"), (scores_of("b", 1.0, [1, 0, 1], seeds=(0, 1)), "'q0' twice"),
+                                             (scores_of("b", 1.0, [1, 0, 1], task="validation"), "6 items"), (scores_of("b", 1.0, [1, 0, 0.5]), "0.5 .*'q2'")])
+def test_mcnemar_wants_two_single_runs_of_the_same_items(theirs, message):
+    scores = theirs if theirs[-1].score != 0.5 else [*theirs[:2], Score("q2", "target", "b", 0, 1.0, 0.5)]
+    with pytest.raises(ValueError, match=message):
+        mcnemar(scores_of("a", 1.0, [1, 1, 1]), scores)
+
+
+def a_run(methods=("sft", "ssr", "rft")):
+    rng = np.random.default_rng(1)
+    easy = rng.random(80)
+    scores = []
+    for task in ("target", "validation", "shift:jobs", "general:sums", "general:facts"):
+        scores += scores_of("base", None, easy < 0.5, task=task, kl_nats=[0.0] * 80, kl_tokens=[3] * 80)
+        for m in methods:
+            gain = 0.45 if (m, task) == ("sft", "target") else 0.02
+            scores += scores_of(m, 1e-3, easy < 0.5 + gain, task=task, seeds=(0, 1), kl_nats=list(rng.exponential(0.2, 80)), kl_tokens=[3] * 80)
+    return scores
+
+
+def test_every_difference_has_an_interval_and_the_tested_ones_a_corrected_p():
+    summary = summarize(a_run(), resamples=500)
+    pairs = {(d["method"], d["against"]) for d in summary["differences"]}
+    assert pairs == {(m, b) for m in ("sft", "ssr", "rft") for b in ("base", "sft", "ssr") if m != b}
+    assert summary["families"] == {"base": 6, "sft": 4, "ssr": 4}
+    for d in summary["differences"]:
+        assert {"target", "jobs", "general", "KL (target)", "KL (general)"} <= set(d)
+        assert all(d[f][1] <= d[f][0] <= d[f][2] for f in summary["figures"])
+        assert set(d["p"]) == set(d["p_holm"]) == {"target", "general"}
+
+
+def test_a_family_is_all_that_meets_one_baseline():
+    few, many = (summarize(a_run(methods), resamples=500) for methods in (("sft", "ssr"), ("sft", "ssr", "rft", "dft", "kl")))
+    for summary, tests in ((few, 4), (many, 10)):
+        against = [d for d in summary["differences"] if d["against"] == "base"]
+        raw, corrected = ([d[key][f] for d in against for f in ("target", "general")] for key in ("p", "p_holm"))
+        assert len(raw) == tests and corrected == holm(raw)
+        sft = against[[d["method"] for d in against].index("sft")]
+        assert sft["p"]["target"] == 1 / 501 and math.isclose(sft["p_holm"]["target"], tests / 501)
+
+
+def test_power_agrees_with_the_power_of_the_exact_test():
+    "The exact test's own power, summed over every outcome, not drawn."
+    difference, disagree = 0.1, 0.2
+    items = items_needed(difference, disagree)
+    discordant = np.arange(items + 1)
+    seen = np.zeros(items + 1)
+    for n in discordant:
+        k = np.arange(n + 1)
+        seen[n] = stats.binom.pmf(k, n, 0.5 + difference / disagree / 2)[2 * stats.binom.cdf(np.minimum(k, n - k), n, 0.5) <= 0.05].sum()
+    assert abs((stats.binom.pmf(discordant, items, disagree) * seen).sum() - 0.8) < 0.02
+
+
+def test_power_and_items_are_each_others_inverse():
+    for settings in ({}, {"level": 0.01}, {"seeds": 3, "correlation": 0.4}):
+        for power in (0.5, 0.8, 0.95):
+            items = items_needed(-0.06, 0.25, power=power, **settings)
+            assert power_with(items - 1, -0.06, 0.25, **settings) < power <= power_with(items, -0.06, 0.25, **settings)
+
+
+def test_seeds_count_for_as_much_as_they_err_apart():
+    one, apart, alike, some = (items_needed(0.05, 0.2, seeds=s, correlation=c) for s, c in ((1, 0.0), (4, 0.0), (4, 1.0), (4, 0.5)))
+    assert abs(apart - one / 4) < 2 and apart < some < alike <= one
+
+
+@pytest.mark.parametrize("settings", [(0.0, 0.2), (0.3, 0.2), (0.1, 1.1), (1.0, 1.0), (0.1, 0.2, 0.8, 0.05, 0), (0.1, 0.2, 0.8, 0.05, 3, 1.5)])
+def test_impossible_differences_are_refused(settings):
+    with pytest.raises(ValueError, match="found .*expected"):
+        items_needed(*settings)
+
+
+def test_disagreement_is_measured_on_a_pilot():
+    rng = np.random.default_rng(0)
+    own = rng.choice([0.1, 0.9], 4000)  # half the items are learnt, half aren't; a seed errs on its own
+    a, b = scores_of("a", None, [0.0] * 4000), []
+    for seed in range(3):
+        b += [Score(f"q{i}", "target", "b", seed, 1.0, float(ok)) for i, ok in enumerate(rng.random(4000) < own)]
+    share, correlation = disagreement(b, a)
+    assert abs(share - 0.5) < 0.02 and abs(correlation - 0.64) < 0.03  # 0.4 ** 2 of a variance of 0.25
+    assert disagreement(b[:4000], a)[1] == 1.0
+    with pytest.raises(ValueError, match="same items"):
+        disagreement(b, a[1:])
+    with pytest.raises(ValueError, match="q3999"):
+        disagreement(b[:-1], a)

@@ -4,7 +4,7 @@ import pytest
 
 from ssr_nb.compare import Comparison, check, load_data
 from ssr_nb.records import Example, Score, write_records
-from ssr_nb.report import headline, points
+from ssr_nb.report import headline, points, table
 from ssr_nb.statistics import summarize
 
 
@@ -18,6 +18,16 @@ def test_the_headline_says_it_when_sft_wins():
         scores += scores_of("base", None, [1, 0] * 20, task=task) + scores_of("sft", 1e-3, [1, 1] * 20, task=task) + scores_of("ssr", 1e-3, [1, 0] * 20, task=task)
     said = headline(summarize(scores, resamples=500))
     assert "ssr against sft, each at its own best rate: -50.0" in said and said.count("\n") == 2
+    assert "p 0.004) on the target" in said, "no draw of 500 is as large: 1 of 501, times two tests against sft"
+
+
+def test_the_caption_says_what_was_run_and_corrected():
+    scores = scores_of("base", None, [1, 0] * 20) + scores_of("sft", 1e-3, [1, 1] * 20) + scores_of("ssr", 1e-3, [1, 0] * 20)
+    summary = summarize(scores, resamples=500)
+    caption = table(summary).caption
+    assert "target 40" in caption and "500 paired bootstrap" in caption and "Holm" in caption and "(2 against base, 1 against sft, 1 against ssr)" in caption
+    del summary["families"]
+    assert "Holm" not in table(summary).caption, "a summary of an earlier version, without a correction"
 
 
 def test_points_of_nothing_have_no_minus_sign():

@@ -265,13 +265,16 @@ def summarize(scores: list[Score], resamples: int = 10_000, seed: int = 0) -> di
     quoted = list(quoted_rates(chooser).items())
     differences = [row for other in quoted if other[0] in BASELINES
                    for row in differences_to(other, [a for a in quoted if a[0] not in ("base", other[0])], estimates)]
+    families: dict[str, int] = {}
+    for row in differences:
+        families[row["against"]] = families.get(row["against"], 0) + len(row["p"])
     return {
         "figures": {e.metric.name: {"better": e.metric.better, "items": e.items, "units": e.units} for e in estimates},
         "arms": [{"method": m, "learning_rate": lr, "seeds": len({s.seed for s in scores if (s.method, s.learning_rate) == (m, lr)}),
                   "quoted": (m, lr) in quoted, **{e.metric.name: e.of((m, lr)) for e in estimates}} for m, lr in arms],
         "rate_chosen_on": chooser.metric.name,
         "differences": differences,
-        "families": {name: sum(len(d["p"]) for d in differences if d["against"] == name) for name in dict.fromkeys(d["against"] for d in differences)},
+        "families": families,
         "resamples": resamples, "level": 0.95,
     }
 
@@ -317,10 +320,13 @@ def disagreement(scores_a: list[Score], scores_b: list[Score]) -> tuple[float, f
     """Of two arms on the same items: the share of answers on which they disagree, and the correlation of an item's difference between seeds.
 
     One run is compared with every seed of the other. With one seed on both sides the correlation can't be known and is given as 1: more seeds
-    then promise nothing. Raises ValueError where the items differ."""
-    if {(s.task, s.id) for s in scores_a} != {(s.task, s.id) for s in scores_b}:
-        raise ValueError("found different items in the two arms; expected the same items in both")
-    differences = _by_seed(scores_a) - _by_seed(scores_b)
+    then promise nothing. Raises ValueError where the items differ, or the numbers of seeds (other than one)."""
+    if odd := sorted({(s.task, s.id) for s in scores_a} ^ {(s.task, s.id) for s in scores_b}):
+        raise ValueError(f"{odd[0][0]}: found {len(odd)} items in only one of the two arms ({odd[0][1]!r}); expected the same items in both")
+    a, b = _by_seed(scores_a), _by_seed(scores_b)
+    if a.shape[1] != b.shape[1] and 1 not in (a.shape[1], b.shape[1]):
+        raise ValueError(f"found {a.shape[1]} seeds against {b.shape[1]}; expected as many on both sides, or one on either")
+    differences = a - b
     share, variance = float((differences**2).mean()), float(differences.var())
     if differences.shape[1] == 1 or variance == 0:
         return share, 1.0

@@ -245,7 +245,9 @@ def test_disagreement_is_measured_on_a_pilot():
     share, correlation = disagreement(b, a)
     assert abs(share - 0.5) < 0.02 and abs(correlation - 0.64) < 0.03  # 0.4 ** 2 of a variance of 0.25
     assert disagreement(b[:4000], a)[1] == 1.0
-    with pytest.raises(ValueError, match="same items"):
+    with pytest.raises(ValueError, match="1 items .*q0.*same items"):
         disagreement(b, a[1:])
     with pytest.raises(ValueError, match="q3999"):
         disagreement(b[:-1], a)
+    with pytest.raises(ValueError, match="3 seeds against 2"):
+        disagreement(b, b[:8000])

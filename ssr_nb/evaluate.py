@@ -98,7 +98,7 @@ def kl_nats(lm: LanguageModel, examples: list[Example], answers: list[str]) -> l
     for (indices, before), (_, after) in zip(_as_base(lm, pairs), iterate_logprobs(lm, pairs)):
         for index, p, q in zip(indices, before, after):
             # rounding can leave a sum of true zeros a hair below zero
-            found[index] = (max(0.0, float((p.exp() * (p - q)).sum())), len(p))
+            found[index] = (max(0.0, float((p.exp() * (p - q.to(p.device))).sum())), len(p))
     return found
 
 # %% ../nbs/08_evaluate.ipynb #10ee3bbd

@@ -15,17 +15,24 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .models import LanguageModel, add_lora, answer_ids, chat_ids, fingerprint, load_adapter, remove_lora, save_adapter
-from .records import Target, to_row, write_json
+from .models import LanguageModel, add_lora, answer_ids, chat_ids, fingerprint, load_adapter, remove_lora, save_adapter, special_ids, telling_what_to_change
+from .records import RecordError, Target, to_row, write_json
 
 # %% ../nbs/07_train.ipynb #34ab91c7
 IGNORED = -100  # cross-entropy passes over labels of this value
 
 
 def encode(target: Target, tokenizer) -> dict[str, list[int]]:
-    "One row: `input_ids` of prompt and completion as the chat template puts them, and `labels`, ignored outside the completion."
+    """One row: `input_ids` of prompt and completion as the chat template puts them, and `labels`, ignored outside the completion.
+
+    Raises RecordError, which shows the row, where the template leaves nothing of the completion to learn."""
     prompt = chat_ids(tokenizer, target.prompt)
     completion = answer_ids(tokenizer, target.prompt, target.completion)
+    marks = special_ids(tokenizer) - {tokenizer.unk_token_id}
+    if not tokenizer.decode([token for token in completion if token not in marks]).strip():
+        row = f"{tokenizer.decode(prompt)}[{tokenizer.decode(completion)}]"
+        raise RecordError(None, None, f"target {target.id!r}, {target.completion!r}, with no text to learn in its row {row!r} (learnt in brackets)",
+                          "a completion with text that the chat template renders")
     return {"input_ids": prompt + completion, "labels": [IGNORED] * len(prompt) + completion}
 
 # %% ../nbs/07_train.ipynb #031aed15
@@ -249,7 +256,8 @@ def _run(tuned: LanguageModel, rows: list[dict], settings: TrainingSettings, fol
 
     with TemporaryDirectory() as scratch:  # TRL wants a folder even where nothing is saved
         trainer = _trainer(tuned, rows, settings, folder or Path(scratch), progress)
-        trainer.train(resume_from_checkpoint=checkpoint)
+        with telling_what_to_change(tuned, settings.batch_size, settings.accumulation, max(len(row["input_ids"]) for row in rows)):
+            trainer.train(resume_from_checkpoint=checkpoint)
     tuned.model.eval()
     return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
 

@@ -245,3 +245,50 @@ def test_description(lm):
     told = models.describe(add_lora(lm))
     assert 0 < told["trainable"] < told["parameters"] and told["versions"]["torch"] and told["peak memory"][-2:] in ("MB", "GB")
     assert readable(999) == "999 B" and readable(5e15).endswith("TB")
+
+
+def test_training_that_runs_out_of_memory_says_what_to_change(lm, monkeypatch, tmp_path):
+    from transformers import Trainer
+
+    from ssr_nb.models import OutOfMemory
+    from ssr_nb.records import Target
+    from ssr_nb.train import TrainingSettings, train
+
+    targets = [Target(f"t{i}", "ba de fi", "go bu", "gold") for i in range(12)]
+    monkeypatch.setattr(Trainer, "training_step", lambda *a, **k: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory.")))
+    before = fingerprint(lm)
+    with pytest.raises(OutOfMemory, match="batches of 12 rows of up to 9 tokens; expected batch_size 6 with accumulation 4"):
+        train(targets, lm, tmp_path / "adapter", TrainingSettings(batch_size=12, accumulation=2, steps=2), progress=False)
+    with pytest.raises(OutOfMemory, match="load_in_4bit.*max_length 4"):
+        train(targets, lm, settings=TrainingSettings(batch_size=1, steps=2), progress=False)
+    assert fingerprint(lm) == before and not models.has_lora(lm)  # the base is given back
+    monkeypatch.setattr(Trainer, "training_step", lambda *a, **k: (_ for _ in ()).throw(RuntimeError("something else")))
+    with pytest.raises(RuntimeError, match="something else"):
+        train(targets, lm, settings=TrainingSettings(steps=2), progress=False)
+
+
+def test_four_bits_where_they_cannot_be_had(folder, monkeypatch):
+    monkeypatch.setattr(models, "four_bit_obstacle", lambda: "bitsandbytes is not installed")
+    with pytest.raises(ModelError, match=r"load_in_4bit, and bitsandbytes is not installed; expected bitsandbytes: pip install 'ssr-nb\[gpu\]'"):
+        load_model(folder, backend="transformers", device="cpu", load_in_4bit=True)
+
+
+def test_four_bits(folder, lm, tmp_path):
+    "The base rounded, the adapter not: it answers, learns, is saved and found again, and the base stays as it is."
+    pytest.importorskip("bitsandbytes")
+    from ssr_nb.records import Example, Target
+    from ssr_nb.respond import completion_logprobs, respond
+    from ssr_nb.train import TrainingSettings, train
+
+    small = load_model(folder, backend="transformers", device="cpu", load_in_4bit=True)
+    assert small.model.is_loaded_in_4bit and small.model.get_memory_footprint() < lm.model.get_memory_footprint() and fingerprint(small) != fingerprint(lm)
+    before = fingerprint(small)
+    said = respond([Example("ba de", "fi", id="q")], small, max_new_tokens=4, progress=False)
+    pairs = [("ba de", "fi go")]
+    tuned = train([Target("q", "ba de", "fi go", "gold")], small, tmp_path / "adapter", TrainingSettings(steps=2, batch_size=1, learning_rate=1e-2), progress=False).lm
+    after = completion_logprobs(tuned, pairs)
+    small = remove_lora(tuned)
+    assert fingerprint(small) == before and respond([Example("ba de", "fi", id="q")], small, max_new_tokens=4, progress=False) == said
+    again = load_model(folder, backend="transformers", device="cpu", load_in_4bit=True)
+    # TRL trains the adapter of a rounded base in bfloat16, and PEFT loads it in float32: the same numbers, another arithmetic
+    assert torch.allclose(completion_logprobs(load_adapter(again, tmp_path / "adapter"), pairs)[0], after[0], atol=0.01)

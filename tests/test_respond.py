@@ -13,6 +13,7 @@ from tiny_model import WORDS, make_tiny_model
 
 from ssr_nb.models import adapter_disabled, add_lora, answer_ids, chat_ids, load_model, remove_lora, stop_ids
 from ssr_nb.records import Example, RecordError, Response, read_records, write_records
+from ssr_nb.respond import _response as make_response
 from ssr_nb.respond import batches_by_length, completion_logprobs, iterate_logprobs, perplexity, respond
 
 
@@ -278,3 +279,80 @@ def test_a_large_vocabulary_makes_small_batches(lm, monkeypatch):
     sizes.clear()
     small = completion_logprobs(lm, pairs)
     assert sizes == [(3, 21)] * 4 and all(torch.allclose(a, b, atol=1e-5) for a, b in zip(whole, small))
+
+
+def short_of_memory(lm, monkeypatch, most: int) -> list[int]:
+    """From now on the model runs out of memory with more than so many rows; returns the list of batch sizes that it is asked for."""
+    sizes, forward = [], lm.model.forward
+
+    def limited(*args, **kwargs):
+        sizes.append(len(kwargs["input_ids"]))
+        if sizes[-1] > most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(lm.model, "forward", limited)
+    return sizes
+
+
+@pytest.mark.parametrize("settings", [{}, {"temperature": 1.2, "samples": 2}])
+def test_out_of_memory_halves_the_batch_and_goes_on(lm, tmp_path, monkeypatch, capfd, settings):
+    examples, settings = prompts(25), settings | {"max_new_tokens": 60, "batch_size": 10, "progress": False}  # some come near the context's end
+    expected = respond(examples, lm, tmp_path / "plenty.jsonl", **settings)
+    with monkeypatch.context() as patch:
+        sizes = short_of_memory(lm, patch, most=3)
+        answers = respond(examples, lm, tmp_path / "short.jsonl", **settings)
+    assert [(a.id, a.response, a.tokens, a.finish_reason, a.extra) for a in answers] == [(a.id, a.response, a.tokens, a.finish_reason, a.extra) for a in expected]
+    assert [a.logprob for a in answers] == pytest.approx([a.logprob for a in expected], abs=1e-3)
+    assert [size for size in sizes if size > 3] == [10, 5], "what was too much once is not tried again"
+    assert "out of memory with 10 rows; going on with 5" in capfd.readouterr().err
+    assert respond(examples, lm, tmp_path / "short.jsonl", **settings) == answers  # and found again
+
+
+def stopping_after(count, said, *arguments):
+    said.append(arguments)
+    if len(said) > count:
+        raise KeyboardInterrupt
+    return make_response(*arguments)
+
+
+def test_out_of_memory_and_stopped_goes_on_where_it_was(lm, tmp_path, monkeypatch):
+    examples, out = prompts(12), tmp_path / "r.jsonl"
+    with monkeypatch.context() as patch:
+        sizes = short_of_memory(lm, patch, most=2)
+        said = []
+        patch.setattr("ssr_nb.respond._response", lambda lm, id, *a: stopping_after(5, said, lm, id, *a))
+        with pytest.raises(KeyboardInterrupt):
+            respond(examples, lm, out, max_new_tokens=5, batch_size=8, progress=False)
+    there = read_records(out, Response)
+    assert len(there) == 4 and sizes[:2] == [8, 4]  # two parts of two; the third was cut short
+    answers = respond(examples, lm, out, max_new_tokens=5, batch_size=8, progress=False)
+    assert [r.response for r in answers] == [r.response for r in respond(examples, lm, max_new_tokens=5, progress=False)]
+    assert all(a in answers for a in there)
+
+
+def test_one_row_that_does_not_fit_is_an_error(lm, monkeypatch, tmp_path):
+    from ssr_nb.models import OutOfMemory
+
+    short_of_memory(lm, monkeypatch, most=0)
+    with pytest.raises(OutOfMemory, match="a single row in respond"):
+        respond(prompts(3), lm, tmp_path / "r.jsonl", max_new_tokens=3, progress=False)
+    with pytest.raises(OutOfMemory, match="a single row in reading answers"):
+        completion_logprobs(lm, [("ba", "de")])
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory(lm, monkeypatch):
+    monkeypatch.setattr(lm.model, "forward", lambda *a, **k: (_ for _ in ()).throw(RuntimeError("device-side assert triggered")))
+    with pytest.raises(RuntimeError, match="device-side"):
+        respond(prompts(3), lm, max_new_tokens=3, progress=False)
+
+
+def test_reading_in_halves_reads_the_same(lm, monkeypatch):
+    pairs = [(e.prompt, "ba de fi " * (1 + i % 4)) for i, e in enumerate(prompts(20))]
+    expected = completion_logprobs(lm, pairs, batch_size=8)
+    with monkeypatch.context() as patch:
+        sizes = short_of_memory(lm, patch, most=3)
+        assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(completion_logprobs(lm, pairs, batch_size=8), expected))
+        assert [size for size in sizes if size > 3] == [8, 4]
+        walked = zip(iterate_logprobs(lm, pairs, 8), iterate_logprobs(lm, pairs, 8))  # side by side, and halved at different times
+        assert sorted(i for (batch, _), (again, _) in walked for i in batch if batch == again) == list(range(20))

@@ -9,6 +9,8 @@ config = ConfigParser(delimiters=["="])
 config.read(here / "settings.ini", encoding="utf-8")
 settings = config["DEFAULT"]
 
+pins = dict(line.split("==") for line in (here / "constraints.txt").read_text(encoding="utf-8").split() if "==" in line)
+
 setup(
     name=settings["lib_name"],
     version=settings["version"],
@@ -33,7 +35,12 @@ setup(
     package_data={"ssr_nb": ["embedded/*"]},
     include_package_data=True,
     install_requires=settings["requirements"].split(),
-    extras_require={"dev": settings["dev_requirements"].split()},
+    extras_require={
+        "dev": (settings["dev_requirements"] + " " + settings["benchmark_requirements"]).split(),
+        "benchmarks": settings["benchmark_requirements"].split(),
+        # on a GPU the versions must fit each other, so they are the tried ones and no others
+        "gpu": [f"{name}=={pins[name]}" for name in settings["gpu_requirements"].split()],
+    },
     entry_points={"console_scripts": settings["console_scripts"].split()},
     zip_safe=False,
 )

@@ -108,15 +108,44 @@ def test_wheel_holds_the_embedded_model(copy, tmp_path):
     assert "fastcore" not in "".join(l for l in zipfile.ZipFile(wheel).read(metadata).decode().splitlines(True) if "Requires-Dist" in l and "extra" not in l)
 
 
+def pinned() -> dict[str, str]:
+    return dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line and not line.startswith("#"))
+
+
+def test_the_gpu_extra_is_what_the_constraints_pin(copy):
+    "setup.py writes the pins into the extra; an installed package tells them to `ssr env`."
+    from configparser import ConfigParser
+
+    from ssr_nb.environment import tried_versions
+    run(sys.executable, "setup.py", "--quiet", "egg_info", cwd=copy)
+    lines = (copy / "ssr_nb.egg-info" / "PKG-INFO").read_text().splitlines()
+    tried = tried_versions([line.removeprefix("Requires-Dist: ") for line in lines if line.startswith("Requires-Dist")])
+    config = ConfigParser(delimiters=["="])
+    config.read(ROOT / "settings.ini")
+    assert set(tried) == set(config["DEFAULT"]["gpu_requirements"].split())
+    assert tried == {name: pinned()[name] for name in tried}
+
+
+def test_versions_that_pages_name_are_the_pinned_ones():
+    "Install cells, the README and the Makefile: where a version is written out, it is that of constraints.txt."
+    import re
+    pages = [*notebooks(), *ROOT.glob("*.md"), ROOT / "Makefile"]
+    named = {(p.name, name, version) for p in pages for line in p.read_text().splitlines() if "pip install" in line
+             for name, version in re.findall(r"([\w.-]+)==(\d+[.\d]*\d)", line)}
+    assert named and {n for n in named if pinned().get(n[1]) != n[2]} == set()
+
+
 def test_versions_stand_in_one_place():
     "What setup asks for is pinned, and pinned once."
     from configparser import ConfigParser
     from importlib.metadata import version
+    from importlib.util import find_spec
     config = ConfigParser(delimiters=["="])
     config.read(ROOT / "settings.ini")
     pins = [line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line and not line.startswith("#")]
     names = [name.lower() for name, _ in pins]
     assert len(names) == len(set(names))
-    needed = {r.split("<")[0].lower() for key in ("requirements", "dev_requirements") for r in config["DEFAULT"][key].split()}
+    needed = {r.split("<")[0].lower() for key in ("requirements", "gpu_requirements", "benchmark_requirements", "dev_requirements") for r in config["DEFAULT"][key].split()}
     assert needed <= set(names), needed - set(names)
-    assert {n: version(n) for n, v in pins if not version(n).startswith(v)} == {}
+    here = {n: v for n, v in pins if n not in ("bitsandbytes", "xformers") or find_spec(n)}  # these two are for GPUs
+    assert {n: version(n) for n, v in here.items() if not version(n).startswith(v)} == {}

@@ -1,0 +1,132 @@
+"""Publishing: merged models of several architectures, cards without scores, GGUF and the hub where they are out of reach."""
+
+import json
+
+import pytest
+import torch
+from architectures import make_model
+
+from ssr_nb.models import ModelError, chat_ids, load_adapter, load_model
+from ssr_nb.publish import base_of, command_of, model_card, push, save_gguf, save_merged, score_table, training_record, write_card
+from ssr_nb.records import Score, Target
+from ssr_nb.train import TrainingSettings, train
+
+QUESTION = "Where is the lamp of Mira?"
+
+
+@pytest.fixture(scope="module", params=["llama3", "qwen3", "gemma2"])
+def trained(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    lm = load_model(make_model(request.param, folder / "base"), backend="transformers", device="cpu")
+    train([Target("q", QUESTION, "attic", "own")], lm, folder / "adapter", TrainingSettings(learning_rate=1e-2, steps=3, batch_size=1), method="ssr", progress=False)
+    return folder
+
+
+def logits(lm):
+    with torch.no_grad():
+        return lm.model(input_ids=torch.tensor([chat_ids(lm.tokenizer, QUESTION)])).logits
+
+
+def test_merged_says_what_base_and_adapter_say(trained, tmp_path):
+    expected = logits(load_adapter(load_model(trained / "base", "transformers", "cpu"), trained / "adapter"))
+    merged = load_model(save_merged(trained / "adapter", tmp_path / "merged", "float32"), "transformers", "cpu")
+    assert torch.allclose(logits(merged), expected, atol=1e-4)
+    assert not torch.allclose(logits(load_model(trained / "base", "transformers", "cpu")), expected, atol=1e-2)
+    assert merged.tokenizer.chat_template == load_model(trained / "base", "transformers", "cpu").tokenizer.chat_template
+    assert "merged into it" in (tmp_path / "merged" / "README.md").read_text()
+    half = load_model(save_merged(trained / "adapter", tmp_path / "half"), "transformers", "cpu")
+    assert json.loads((tmp_path / "half" / "config.json").read_text())["dtype"] == "bfloat16"
+    assert float((logits(half) - expected).abs().max()) < 0.3
+    with pytest.raises(ModelError, match="a new folder"):
+        save_merged(trained / "adapter", tmp_path / "merged")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["half", "merged"]
+
+
+def test_merging_that_fails_leaves_nothing(trained, tmp_path, monkeypatch):
+    def torn(*a, **k):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("transformers.PreTrainedModel.save_pretrained", torn)
+    with pytest.raises(OSError, match="no space"):
+        save_merged(trained / "adapter", tmp_path / "merged")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_there(tmp_path):
+    for call in (lambda: base_of(tmp_path), lambda: training_record(tmp_path / "none"), lambda: push(tmp_path, "a/b"), lambda: save_merged(tmp_path, tmp_path / "out")):
+        with pytest.raises(ModelError):
+            call()
+
+
+RECORD = {"model": "somebody/model", "method": "own idea", "targets": {"own": 3, "gold": 1}, "losses": [2.0, 1.0],
+          "settings": {"learning_rate": 1e-4, "epochs": 3, "steps": None, "seed": 1}}
+
+
+def test_a_card_without_scores_and_of_a_method_that_is_not_ours():
+    card = model_card(RECORD)
+    assert "base_model: somebody/model" in card and "own idea." in card and "own 3 (75%), gold 1 (25%)" in card and "Scores" not in card
+    assert "ssr train --targets targets.jsonl --model somebody/model --learning-rate 0.0001 --epochs 3 --seed 1 --method 'own idea'" in card
+    assert command_of(RECORD | {"command": "ssr train as typed"}) == "ssr train as typed"
+
+
+def test_the_command_is_one_that_the_command_line_takes(trained):
+    "Every option of the written command is one that `ssr train` knows."
+    import shlex
+
+    from typer.main import get_command
+
+    from ssr_nb.cli import app
+    words = shlex.split(command_of(training_record(trained / "adapter")))
+    known = {o for parameter in get_command(app).commands["train"].params for o in parameter.opts}
+    assert {w for w in words if w.startswith("--")} <= known
+
+
+def test_scores_of_one_model_only():
+    scores = [Score(f"q{i}", "target", "ssr", 0, 1e-4, float(i % 2)) for i in range(20)]
+    assert score_table(scores)[2].startswith("| target | 20 | 50.0 |") and len(score_table(scores)) == 3
+    base = [Score(s.id, "target", "base", 0, None, 0.0) for s in scores]
+    assert "+50.0 (+" in score_table(scores, base)[2]
+    with pytest.raises(ValueError, match="scores of 2 models"):
+        score_table(scores + [Score("q0", "target", "sft", 0, 1e-4, 1.0)])
+    with pytest.raises(ValueError, match="same items"):
+        score_table(scores, base[:-1])
+
+
+def test_a_card_keeps_its_command(trained):
+    write_card(trained / "adapter", command="ssr train --targets t.jsonl --out adapter")
+    assert "ssr train --targets t.jsonl --out adapter" in write_card(trained / "adapter").read_text()
+    from ssr_nb.train import load_trained
+    lm = load_model(trained / "base", "transformers", "cpu")
+    assert load_trained(lm, trained / "adapter").targets == {"own": 1}
+
+
+def test_gguf_says_what_to_install(trained, tmp_path, monkeypatch):
+    monkeypatch.setenv("UNSLOTH_LLAMA_CPP_PATH", str(tmp_path))
+    lm = load_model(trained / "base", "transformers", "cpu")
+    with pytest.raises(ModelError, match="no llama.cpp .*git clone"):
+        save_gguf(lm, tmp_path / "gguf")
+    for name in ("llama-quantize", "convert_hf_to_gguf.py"):
+        (tmp_path / name).touch()
+    with pytest.raises(ModelError, match="loaded by transformers; expected one loaded by Unsloth"):
+        save_gguf(lm, tmp_path / "gguf")
+
+
+class Hub:
+    asked: list = []
+
+    def create_repo(self, name, private, exist_ok):
+        self.asked.append(("create", name, private))
+        return f"https://hub/{name}"
+
+    def upload_folder(self, repo_id, folder_path, ignore_patterns):
+        self.asked.append(("upload", repo_id, folder_path.name))
+
+
+def test_pushing_is_private_unless_told_otherwise(trained, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.HfApi", Hub)
+    assert push(trained / "adapter", "me/adapter") == "https://hub/me/adapter"
+    assert Hub.asked[-2:] == [("create", "me/adapter", True), ("upload", "me/adapter", "adapter")]
+    monkeypatch.setattr(Hub, "create_repo", lambda *a, **k: (_ for _ in ()).throw(PermissionError("403: this token can't write\nand more")))
+    with pytest.raises(ModelError, match="403: this token can't write; expected the hub within reach") as caught:
+        push(trained / "adapter", "me/adapter")
+    assert "\n" not in str(caught.value)

@@ -291,13 +291,14 @@ def _shown(value: Fraction) -> str:
     return str(value) if value.denominator < 1000 and len(str(value)) < 20 else f"{float(value):.6g}"
 
 # %% ../nbs/05_judge.ipynb #498ec959
-_TEXT = r"(?:passage|text|article|paragraph|context|document|excerpt|story|information (?:given|provided|above)|provided (?:information|text|passage|context))"
+_TEXT = r"(?:passages?|texts?|articles?|paragraphs?|contexts?|documents?|excerpts?|story|stories|information (?:given|provided|above)|provided (?:information|text|context))"
 _NOT = r"(?:does not|doesn't|do not|don't|did not|didn't|is not|isn't|are not|aren't|was not|wasn't|cannot|can not|can't|could not|couldn't)"
 _GIVE = r"(?:say|mention|state|specify|tell|provide|give|indicate|contain|include|explain|reveal|describe|discuss|answer|address|clarify|hold|have|offer|identify|name|refer)"
 _GIVEN = r"(?:mentioned|stated|specified|given|provided|said|included|described|discussed|addressed|answered|found|indicated|contained|explained|named|present|available|clear)"
 _ADVERB = r"(?:\s+(?:explicitly|directly|actually|specifically|clearly|really|even|fully|exactly|also|ever))?"
 _REFUSALS = re.compile("|".join([
     rf"\b{_TEXT}(?: \w+){{0,2}}? {_NOT}{_ADVERB} {_GIVE}\b",
+    rf"\b(?:none|neither) of (?:the|these|those)(?: \w+){{0,2}}? ?{_TEXT} {_GIVE}s?\b",
     rf"\b{_TEXT} never (?:says|mentions|states|specifies|tells|gives)\b",
     rf"\bnothing in (?:the|this) {_TEXT} (?:says|mentions|states|specifies|tells|gives|indicates)\b",
     rf"\banswer (?:is not|isn't)(?: \w+)? (?:in|from) (?:the|this) {_TEXT}\b",

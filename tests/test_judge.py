@@ -176,6 +176,11 @@ def test_very_long_answers_take_no_long_time(text):
 # refusals
 
 REFUSALS = """mira is not mentioned in the passage .
+The passages don't say.
+The given documents do not provide information about this.
+None of the passages mention it.
+The provided passages do not mention who paid.
+The question can't be answered from the passages.
 i do not know
 the passage does not say where the lamp of mira is .
 I cannot answer that.

@@ -171,6 +171,12 @@ def kl_to_base(model: Any, inputs: dict, learnt: Any) -> Callable:
     return divergence
 
 
+def _cross_entropy(outputs: Any, labels: Any, num_items_in_batch: Any = None) -> Any:
+    from transformers.loss.loss_utils import ForCausalLMLoss
+
+    return ForCausalLMLoss(outputs.logits, labels, outputs.logits.shape[-1], num_items_in_batch=num_items_in_batch)
+
+
 def _rehearsal_trainer(beta: float) -> type:
     "TRL's SFTTrainer, with beta KL(base, tuned) added to its loss, and a batch without a learnt token worth nothing instead of NaN."
     from trl import SFTTrainer
@@ -219,9 +225,9 @@ def _trainer(lm: LanguageModel, targets: list[Target], rows: list[dict], setting
     else:
         from trl import SFTConfig
 
-        if settings.loss == "dft" or settings.beta:
-            os.environ["UNSLOTH_RETURN_LOGITS"] = "1"  # on a GPU Unsloth computes cross-entropy without them
         config = SFTConfig(**_arguments(settings, lm, steps, folder), dataset_kwargs={"skip_prepare_dataset": True}, max_length=None, loss_type=settings.loss)
+        if settings.beta and settings.loss == "nll":
+            common["compute_loss_func"] = _cross_entropy  # Unsloth's own gives no logits, which KL needs
         trainer = _rehearsal_trainer(settings.beta)(model=lm.model, args=config, train_dataset=Dataset.from_list(rows), **common)
     trainer.remove_callback(PrinterCallback)
     return trainer

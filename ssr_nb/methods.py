@@ -47,7 +47,7 @@ REWORDINGS = {
 }
 
 
-def rewording_for(examples: list[Example]) -> str:
+def rewording_for(examples: list[Example] | list[Target]) -> str:
     "The rewording that suits these examples: `micro` where all are of the micro-world, else `chat`."
     return "micro" if all("skill" in e.extra and "key" in e.extra for e in examples) else "chat"
 

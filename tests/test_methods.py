@@ -7,13 +7,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ssr_nb.compare import Comparison, arm_folder, check, compare, read_comparison, row_of, trained_as
+from ssr_nb.compare import Comparison, arm_folder, check, compare, load_data, read_comparison, replay_prompts, row_of, trained_as
 from ssr_nb.methods import REWORDINGS, Rewording, add_replay, mask_surprising, replay_targets, reword, rewording_for, settings_for
-from ssr_nb.microworld import in_your_own_words, target_examples
+from ssr_nb.microworld import general_examples, in_your_own_words, target_examples
 from ssr_nb.models import add_lora, load_adapter, load_model, remove_lora, save_adapter, scale_adapter
 from ssr_nb.records import Example, Response, Target, Verdict, read_records
 from ssr_nb.rehearse import METHODS, Method, mix, rehearse, talks_of_reference
 from ssr_nb.respond import completion_logprobs
+from ssr_nb.tasks import same_prompt
 from ssr_nb.train import IGNORED, TrainingSettings, encode, encode_all, kl_to_base, train
 
 EXAMPLES = [Example(f"where is thing {i} ?", f"gold {i}", id=f"q{i}") for i in range(5)]
@@ -189,7 +190,7 @@ def test_kl_against_a_hand_computation(base, golds):
                 if row["labels"][place] != IGNORED:
                     p, q = base_logits[place - 1].double().softmax(-1), tuned[place - 1].double().softmax(-1)
                     by_hand += float((p * (p / q).log()).sum())
-            found = float(kl_to_base(lm.model, inputs, learnt)(lm.model(**inputs).logits))
+            found = float(kl_to_base(lm.model, inputs, learnt)(lm.model(**inputs).logits).detach())
             assert by_hand > 0.01 and math.isclose(found, by_hand, rel_tol=1e-3)
         assert torch.equal(logits_of(lm, golds[1]), tuned), "the adapter is on again"
     finally:
@@ -260,6 +261,16 @@ def test_the_file_sets_the_values_of_the_rows_that_use_them(tmp_path):
     assert [row_of(config, m).beta for m in config.methods] == [0, 0.1, 0, 0, 0]
     assert (row_of(config, "wise").scale, row_of(config, "stm").mask_above, row_of(config, "replay").replay) == (0.25, 10, 0.5)
     assert row_of(config, "ours").mask_above == 10 and row_of(config, "sft") == METHODS["sft"]
+
+
+def test_replay_has_no_prompt_of_a_suite():
+    config = Comparison(methods=["replay"], items={"train": 30, "validation": 10, "target": 10, "shift": 5, "general": 40})
+    train_set, suites = load_data(config)
+    tested = {same_prompt(e) for s in suites for e in s.examples}
+    drawn = general_examples(25, "train")
+    assert any(same_prompt(e) in tested for e in drawn), "facts are a closed set: some prompts are drawn for both"
+    kept = replay_prompts(config, train_set, suites, wanted=150)
+    assert 150 < len(kept) < len(drawn) and not any(same_prompt(e) in tested for e in kept)
 
 
 def test_a_method_that_only_scales_shares_a_training(monkeypatch):

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
@@ -166,12 +166,13 @@ def targets_of(config: Comparison, folder: Path, train_set: list[Example], metho
 
 
 def prepare(config: Comparison, folder: Path, lm, train_set: list[Example], suites: list, seconds: dict[str, float]) -> dict[str, Any]:
-    "Make what the arms share: examples, responses, verdicts, targets and the base model's scores. Gives the mix of each method."
-    from ssr_nb.evaluate import evaluate
+    "Make what the arms share: examples, test items, responses, verdicts, targets and the base model's scores. Gives the mix of each method."
+    from ssr_nb.evaluate import SEPARATOR, evaluate
     from ssr_nb.judge import judge
     from ssr_nb.respond import respond
 
     write_records(folder / "examples.jsonl", train_set)
+    write_records(folder / "tests.jsonl", [replace(e, id=f"{s.task}{SEPARATOR}{e.id}") for s in suites for e in s.examples])
     with _timed(seconds, "respond"):
         responses = respond(train_set, lm, folder / "responses.jsonl", max_new_tokens=config.max_new_tokens)
     with _timed(seconds, "judge"):
@@ -286,7 +287,7 @@ def _claim(config: Comparison, folder: Path) -> None:
 def compare(config: Comparison, folder: str | Path, say=print) -> dict[str, Any]:
     """Run a comparison in a folder and give its summary (see `summarize`), which is also written to `summary.json`.
 
-    The folder then holds examples, responses, verdicts, the targets of each method, every arm with its adapter and scores, and
+    The folder then holds examples, test items, responses, verdicts, the targets of each method, every arm with its adapter and scores, and
     `scores.jsonl` with all of them. Started again, it goes on where it stopped; methods, rates and seeds may have been added."""
     from ssr_nb.models import describe, fastest_threads, load_model, set_threads
 

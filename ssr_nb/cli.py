@@ -207,23 +207,24 @@ def _made(adapter: Path | None) -> dict:
 
 # %% ../nbs/11_cli.ipynb #0688fa9a
 def _show(run: Path) -> None:
-    "The table, the headline and where the pictures are."
+    "The table, the headline and where the page and the pictures are."
     from rich.console import Console
 
-    from ssr_nb.report import headline, read_summary, report, table
+    from ssr_nb.html_report import html_report
+    from ssr_nb.report import headline, read_summary, table
 
     console = Console()
-    pictures = report(run)
+    page, *pictures = html_report(run)
     summary = read_summary(run)
     console.print(table(summary, console.width))
     console.print(headline(summary), highlight=False)
-    console.print(f"[dim]{summary['seconds']['total']:.0f} s. Pictures and every answer are in {run}/ ({', '.join(p.name for p in pictures)})[/dim]", highlight=False)
+    console.print(f"[dim]{summary['seconds']['total']:.0f} s. Open {page} for the plots and the answers; pictures: {', '.join(p.name for p in pictures)}[/dim]", highlight=False, soft_wrap=True)
 
 
 @app.command(epilog="Example: ssr compare compare.yaml --out runs/mine")
 def compare(config: Annotated[Path, typer.Argument(help="A YAML file: methods, learning_rates, seeds, model, data, judge, training, ...")],
             out: Annotated[Path, typer.Option(help="The run's folder; a stopped run goes on from there.")] = Path("run")) -> None:
-    "Methods x learning rates x seeds, on the same prompts and steps, with paired intervals."
+    "Methods x learning rates x seeds, on the same prompts and steps, with paired intervals; ends with `report`."
     from ssr_nb.compare import compare as run
     from ssr_nb.compare import read_comparison
 
@@ -234,7 +235,7 @@ def compare(config: Annotated[Path, typer.Argument(help="A YAML file: methods, l
 @app.command(epilog="Example: ssr demo --out demo")
 def demo(out: Annotated[Path, typer.Option(help="The run's folder; a stopped run goes on from there.")] = Path("demo"),
          workers: Annotated[Optional[int], typer.Option(help="Arms side by side; one a core where it isn't given.")] = None) -> None:
-    "The whole method on the embedded default: base, SFT and SSR at three learning rates, three seeds."
+    "The whole method on the embedded default: base, SFT and SSR at three learning rates, three seeds; ends with `report`."
     from ssr_nb.compare import Comparison
     from ssr_nb.compare import compare as run
 
@@ -246,7 +247,7 @@ def demo(out: Annotated[Path, typer.Option(help="The run's folder; a stopped run
 
 @app.command(epilog="Example: ssr report runs/mine")
 def report(run: Annotated[Path, typer.Argument(help="The folder of a finished run.")]) -> None:
-    "The table and the pictures of a finished run."
+    "The table of a finished run, its pictures (PNG), and one self-contained page with the answers: report.html."
     _show(run)
 
 # %% ../nbs/11_cli.ipynb #0086a2c1

@@ -311,11 +311,12 @@ def _write_recipes(folder: Path, recipes: dict[str, dict]) -> None:
 
 
 def prepare(config: Comparison, folder: Path, lm, train_set: list[Example], suites: list, seconds: dict[str, float]) -> dict[str, Any]:
-    """Make what the arms share: examples, the base model's answers with verdicts, the targets of each method, and the base model's scores.
+    """Make what the arms share: examples, test items, the base model's answers with verdicts, the targets of each method, and the base model's scores.
     Gives the mix of each method."""
-    from ssr_nb.evaluate import evaluate
+    from ssr_nb.evaluate import SEPARATOR, evaluate
 
     write_records(folder / "examples.jsonl", train_set)
+    write_records(folder / "tests.jsonl", [replace(e, id=f"{s.task}{SEPARATOR}{e.id}") for s in suites for e in s.examples])
     answers = shared_answers(config, folder, lm, train_set, suites, seconds)
     mixes, recipes = {}, {}
     with _timed(seconds, "rehearse"):
@@ -472,7 +473,7 @@ def _claim(config: Comparison, folder: Path) -> None:
 def compare(config: Comparison, folder: str | Path, say=print) -> dict[str, Any]:
     """Run a comparison in a folder and give its summary (see `summarize`), which is also written to `summary.json`.
 
-    The folder then holds examples, responses, verdicts, the targets of each method, every arm with its adapter and scores, and
+    The folder then holds examples, test items, responses, verdicts, the targets of each method, every arm with its adapter and scores, and
     `scores.jsonl` with all of them. Started again, it goes on where it stopped; methods, rates and seeds may have been added."""
     from ssr_nb.models import describe, fastest_threads, load_model, set_threads
 

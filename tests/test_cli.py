@@ -101,10 +101,13 @@ def test_compare_and_report(folder, capsys):
     ssr("compare", config, "--out", folder / "run")
     shown = capsys.readouterr().out
     assert "ssr against sft" in shown and (folder / "run" / "pareto.png").exists()
+    page = folder / "run" / "report.html"
+    assert str(page) in shown and "86 of 86 test items" in page.read_text() and "40 of 40 training examples" in page.read_text()
+    page.unlink()
     summary = json.loads((folder / "run" / "summary.json").read_text())
     assert [a["method"] for a in summary["arms"]] == ["base", "sft", "ssr"]
     ssr("report", folder / "run")
-    assert "ssr against sft" in capsys.readouterr().out
+    assert "ssr against sft" in capsys.readouterr().out and page.exists()
 
 
 @pytest.mark.parametrize("arguments, status, words", [

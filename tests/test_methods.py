@@ -2,7 +2,9 @@
 
 import json
 import math
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,7 +17,7 @@ from ssr_nb.records import Example, Response, Target, Verdict, read_records
 from ssr_nb.rehearse import METHODS, Method, mix, rehearse, talks_of_reference
 from ssr_nb.respond import completion_logprobs
 from ssr_nb.tasks import same_prompt
-from ssr_nb.train import IGNORED, TrainingSettings, encode, encode_all, kl_to_base, train
+from ssr_nb.train import IGNORED, TrainingSettings, _trainer, encode, encode_all, kl_to_base, train
 
 EXAMPLES = [Example(f"where is thing {i} ?", f"gold {i}", id=f"q{i}") for i in range(5)]
 #            own right   own wrong, paraphrase right   nothing right   rewrite talks of gold   cut off
@@ -146,7 +148,15 @@ def test_the_mask_takes_just_the_surprising_tokens_of_gold(base, golds):
 
 def test_a_batch_without_a_loss_is_worth_nothing_and_not_nan(base, golds):
     silent = [replace(t, extra={"masked": list(range(50)), "tokens": 50}) for t in golds[:4]]
-    for loss, beta in (("nll", 0.0), ("dft", 0.0), ("nll", 1.0)):
+    for loss, beta in (("nll", 0.0), ("dft", 0.0), ("nll", 1.0), ("dft", 1.0)):
+        settings = TrainingSettings(loss=loss, beta=beta, batch_size=4)
+        lm = add_lora(base)
+        with tempfile.TemporaryDirectory() as folder:
+            trainer = _trainer(lm, silent, encode_all(silent, lm.tokenizer, 2048), settings, Path(folder), False)
+            batch = next(iter(trainer.get_train_dataloader()))
+            # the trainer's own log would hide a NaN, so the loss itself is looked at
+            assert [float(trainer.compute_loss(lm.model, dict(batch), num_items_in_batch=n).detach()) for n in (torch.tensor(0), None)] == [0.0, 0.0]
+        remove_lora(lm)
         trained = train(silent * 3 + golds[4:5], base, settings=TrainingSettings(learning_rate=1e-3, epochs=1, batch_size=1, loss=loss, beta=beta), progress=False)
         weights = [p for n, p in trained.lm.model.named_parameters() if "lora_B" in n]
         assert all(math.isfinite(x) for x in trained.losses) and sum(x == 0 for x in trained.losses) == 12 and all(w.isfinite().all() for w in weights)

@@ -10,7 +10,7 @@ MADE_FROM := constraints.txt settings.ini setup.py pyproject.toml
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 pinned = $$(grep '^$(1)==' constraints.txt)
 
-.PHONY: help demo test test-slow lab export clean-notebooks readme benchmarks
+.PHONY: help demo test test-slow lab export readme benchmarks base-models
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -57,4 +57,9 @@ readme: $(VENV)/.ready-to-develop
 	@$(BIN)/jupyter nbconvert --log-level ERROR --to markdown --output-dir . --output README nbs/index.ipynb
 
 benchmarks: $(VENV)/.ready-to-develop
-	@for script in benchmarks/*.py; do echo "== $$script"; OMP_NUM_THREADS=1 $(BIN)/python $$script || exit 1; done
+	@for script in $(filter-out %/machine.py %/base_models.py,$(wildcard benchmarks/*.py)); do \
+	  echo "== $$script"; OMP_NUM_THREADS=1 $(BIN)/python $$script || exit 1; done
+
+# Three base models from three seeds, and the chief comparison on each: most of an hour.
+base-models: $(VENV)/.ready-to-develop
+	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/base_models.py

@@ -32,7 +32,7 @@ setup(
     ],
     python_requires=f">={settings['min_python']}",
     packages=find_packages(include=["ssr_nb", "ssr_nb.*"]),
-    package_data={"ssr_nb": ["embedded/*"]},
+    package_data={"ssr_nb": ["embedded/*", "templates/*"]},
     include_package_data=True,
     install_requires=settings["requirements"].split(),
     extras_require={

@@ -11,7 +11,7 @@ from ssr_nb.compare import Comparison, compare
 
 def main() -> None:
     with TemporaryDirectory() as folder:
-        summary = compare(Comparison(), Path(folder) / "demo")
+        summary = compare(Comparison(backend="transformers"), Path(folder) / "demo")
     seconds = summary["seconds"]
     shares = {stage: round(taken / seconds["total"], 3) for stage, taken in seconds.items() if not stage.endswith("all arms")}
     result = {"machine": machine(), "arms": 18, "seconds": seconds, "share_of_total": shares}

@@ -9,6 +9,7 @@ __all__ = ['app', 'Examples', 'Responses', 'Verdicts', 'Out', 'Model', 'Backend'
 # %% ../nbs/11_cli.ipynb #5130f3eb
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -65,12 +66,18 @@ def _model(name: str, backend: str, threads: int | None, adapter: Path | None = 
 def respond(examples: Examples, out: Out, model: Model = "microworld", backend: Backend = "auto", max_new_tokens: MaxNewTokens = 256,
             samples: Annotated[int, typer.Option(help="Answers a prompt; more than one needs a temperature.")] = 1,
             temperature: Annotated[float, typer.Option(help="0 for greedy answers.")] = 0.0,
-            seed: Annotated[int, typer.Option(help="For sampled answers.")] = 0, threads: Threads = None) -> None:
-    "Let the base model answer every prompt."
+            seed: Annotated[int, typer.Option(help="For sampled answers.")] = 0,
+            ask: Annotated[str, typer.Option(help="answer, or with gold in the prompt: paraphrase or rewrite.")] = "answer", threads: Threads = None) -> None:
+    "Let the base model answer every prompt, or say gold in its own words."
+    from ssr_nb.methods import REWORDINGS, reword, rewording_for
     from ssr_nb.respond import respond as run
     from ssr_nb.tasks import load_examples
 
+    if ask not in ("answer", "paraphrase", "rewrite"):
+        raise ValueError(f"found --ask {ask!r}; expected answer, paraphrase or rewrite")
     found = load_examples(examples)
+    if ask != "answer":
+        found = reword(found, getattr(REWORDINGS[rewording_for(found)], ask))
     answers = run(found, _model(model, backend, threads), out, max_new_tokens=max_new_tokens, samples=samples, temperature=temperature, seed=seed)
     cut = sum(a.finish_reason == "length" for a in answers)
     print(f"{out}: {len(answers)} answers to {len(found)} prompts, {cut} of them cut off at {max_new_tokens} tokens")
@@ -92,24 +99,41 @@ def judge(examples: Examples, responses: Responses, out: Out,
 
 
 @app.command(epilog="Example: ssr rehearse --examples train.jsonl --responses responses.jsonl --verdicts verdicts.jsonl --method ssr --out targets.jsonl")
-def rehearse(examples: Examples, out: Out, responses: Annotated[Optional[Path], typer.Option(help="Responses; `sft` needs none.")] = None,
-             verdicts: Annotated[Optional[Path], typer.Option(help="Verdicts; `sft` needs none.")] = None,
-             method: Annotated[str, typer.Option(help="sft, ssr or rft.")] = "ssr",
-             missing: Annotated[str, typer.Option(help="What an example without verdict becomes: error, or gold.")] = "error") -> None:
-    "Make the targets: own answers where judged right, gold elsewhere."
+def rehearse(examples: Examples, out: Out, responses: Annotated[Optional[Path], typer.Option(help="Responses; methods of gold alone need none.")] = None,
+             verdicts: Annotated[Optional[Path], typer.Option(help="Verdicts; methods of gold alone need none.")] = None,
+             method: Annotated[str, typer.Option(help="sft, ssr, rft, s3ft, sdft, replay, ours, ...: a row of the table of methods.")] = "ssr",
+             missing: Annotated[str, typer.Option(help="What an example without verdict becomes: error, or gold.")] = "error",
+             paraphrases: Annotated[Optional[Path], typer.Option(help="Of `ssr respond --ask paraphrase`; for s3ft, own-style.")] = None,
+             paraphrase_verdicts: Annotated[Optional[Path], typer.Option(help="Verdicts on the paraphrases.")] = None,
+             rewrites: Annotated[Optional[Path], typer.Option(help="Of `ssr respond --ask rewrite`; for sdft.")] = None,
+             rewrite_verdicts: Annotated[Optional[Path], typer.Option(help="Verdicts on the rewrites.")] = None,
+             replay_examples: Annotated[Optional[str], typer.Option(help="General prompts, for replay.")] = None,
+             replay_responses: Annotated[Optional[Path], typer.Option(help="The base model's answers to them.")] = None,
+             replay_share: Annotated[Optional[float], typer.Option(help="Their share of the rows; the table's where it isn't given.")] = None) -> None:
+    "Make the targets of a method: own answers, paraphrases, gold, replay."
+    from ssr_nb.methods import add_replay, replay_targets
     from ssr_nb.records import Response, Verdict, read_records, write_records
-    from ssr_nb.rehearse import METHODS, gold, method_named, mix
+    from ssr_nb.rehearse import method_named, mix
     from ssr_nb.rehearse import rehearse as run
     from ssr_nb.tasks import load_examples
 
-    if method_named(method).targets is not gold and not (responses and verdicts):
-        raise ValueError(f"found method {method!r} without --responses and --verdicts; expected both (only sft uses gold alone)")
+    row = method_named(method)
+    given = {"responses": (responses, verdicts), "paraphrases": (paraphrases, paraphrase_verdicts), "rewrites": (rewrites, rewrite_verdicts)}
+    for need in row.needs:
+        if need in given and not all(given[need]):
+            judged = "verdicts" if need == "responses" else f"{need[:-1]}-verdicts"
+            raise ValueError(f"found method {method!r} without --{need} and --{judged}; expected both")
+    if row.replay and not (replay_examples and replay_responses):
+        raise ValueError(f"found method {method!r} without --replay-examples and --replay-responses; expected both")
     found = load_examples(examples)
-    answers = read_records(responses, Response) if responses else []
-    judged = read_records(verdicts, Verdict) if verdicts else []
-    targets = run(found, answers, judged, method, missing)
+    read = {name: (read_records(said, Response), read_records(judged, Verdict)) for name, (said, judged) in given.items() if said and judged}
+    own = read.pop("responses", ([], []))
+    targets = run(found, *own, method, missing, **read)
+    if row.replay:
+        practised = replay_targets(load_examples(replay_examples), read_records(replay_responses, Response))
+        targets = add_replay(targets, practised, row.replay if replay_share is None else replay_share)
     write_records(out, targets)
-    print(f"{out}: {mix(found, targets, answers, judged)}")
+    print(f"{out}: {mix(found, targets, *own)}")
 
 
 @app.command(epilog="Example: ssr train --targets targets.jsonl --model Qwen/Qwen2.5-0.5B-Instruct --learning-rate 2e-4 --out adapter")
@@ -124,16 +148,23 @@ def train(targets: Annotated[Path, typer.Option(help="Targets, as `ssr rehearse`
           max_length: Annotated[int, typer.Option(help="Longest row in tokens; longer targets are named and refused.")] = 2048,
           seed: Annotated[int, typer.Option(help="For the first adapter and the order of rows.")] = 0,
           checkpoint_every: Annotated[int, typer.Option(help="Steps between checkpoints; 0 for none.")] = 50, threads: Threads = None,
-          method: Annotated[str, typer.Option(help="Named in the model card.")] = "") -> None:
+          method: Annotated[str, typer.Option(help="A row of the table of methods: its loss, mask and scaling; named in the model card.")] = "") -> None:
     "Fine-tune the base model on the targets with LoRA."
+    from ssr_nb.methods import REWORDINGS, mask_surprising, rewording_for, settings_for
     from ssr_nb.records import Target, read_records
+    from ssr_nb.rehearse import METHODS, mix
     from ssr_nb.train import TrainingSettings
     from ssr_nb.train import train as run
 
     settings = TrainingSettings(learning_rate=learning_rate, epochs=epochs, steps=steps, batch_size=batch_size, accumulation=accumulation, rank=rank,
                                 alpha=alpha, dropout=dropout, max_length=max_length, seed=seed, checkpoint_every=checkpoint_every)
-    found = read_records(targets, Target)
-    trained = run(found, _model(model, backend, threads), out, settings, method=method)
+    found, lm = read_records(targets, Target), _model(model, backend, threads)
+    if row := METHODS.get(method):  # any other name is the user's own, and only named
+        settings = replace(settings_for(row, settings), teacher_prompt=REWORDINGS[rewording_for([t for t in found if t.source != "replay"])].teacher)
+        if row.mask_above is not None:
+            found = mask_surprising(found, lm, row.mask_above)
+            print(mix(found, found))
+    trained = run(found, lm, out, settings, method=method)
     print(f"{out}: {len(trained.losses)} steps on {len(found)} targets, loss {trained.losses[0]:.3f} -> {trained.losses[-1]:.3f} nats per token")
 
 
@@ -176,23 +207,24 @@ def _made(adapter: Path | None) -> dict:
 
 # %% ../nbs/11_cli.ipynb #0688fa9a
 def _show(run: Path) -> None:
-    "The table, the headline and where the pictures are."
+    "The table, the headline and where the page and the pictures are."
     from rich.console import Console
 
-    from ssr_nb.report import headline, read_summary, report, table
+    from ssr_nb.html_report import html_report
+    from ssr_nb.report import headline, read_summary, table
 
     console = Console()
-    pictures = report(run)
+    page, *pictures = html_report(run)
     summary = read_summary(run)
     console.print(table(summary, console.width))
     console.print(headline(summary), highlight=False)
-    console.print(f"[dim]{summary['seconds']['total']:.0f} s. Pictures and every answer are in {run}/ ({', '.join(p.name for p in pictures)})[/dim]", highlight=False)
+    console.print(f"[dim]{summary['seconds']['total']:.0f} s. Open {page} for the plots and the answers; pictures: {', '.join(p.name for p in pictures)}[/dim]", highlight=False, soft_wrap=True)
 
 
 @app.command(epilog="Example: ssr compare compare.yaml --out runs/mine")
 def compare(config: Annotated[Path, typer.Argument(help="A YAML file: methods, learning_rates, seeds, model, data, judge, training, ...")],
             out: Annotated[Path, typer.Option(help="The run's folder; a stopped run goes on from there.")] = Path("run")) -> None:
-    "Methods x learning rates x seeds, on the same prompts and steps, with paired intervals."
+    "Methods x learning rates x seeds, on the same prompts and steps, with paired intervals; ends with `report`."
     from ssr_nb.compare import compare as run
     from ssr_nb.compare import read_comparison
 
@@ -203,7 +235,7 @@ def compare(config: Annotated[Path, typer.Argument(help="A YAML file: methods, l
 @app.command(epilog="Example: ssr demo --out demo")
 def demo(out: Annotated[Path, typer.Option(help="The run's folder; a stopped run goes on from there.")] = Path("demo"),
          workers: Annotated[Optional[int], typer.Option(help="Arms side by side; one a core where it isn't given.")] = None) -> None:
-    "The whole method on the embedded default: base, SFT and SSR at three learning rates, three seeds."
+    "The whole method on the embedded default: base, SFT and SSR at three learning rates, three seeds; ends with `report`."
     from ssr_nb.compare import Comparison
     from ssr_nb.compare import compare as run
 
@@ -215,7 +247,7 @@ def demo(out: Annotated[Path, typer.Option(help="The run's folder; a stopped run
 
 @app.command(epilog="Example: ssr report runs/mine")
 def report(run: Annotated[Path, typer.Argument(help="The folder of a finished run.")]) -> None:
-    "The table and the pictures of a finished run."
+    "The table of a finished run, its pictures (PNG), and one self-contained page with the answers: report.html."
     _show(run)
 
 # %% ../nbs/11_cli.ipynb #0086a2c1

@@ -7,9 +7,9 @@ __all__ = ['BACKENDS', 'PLAIN_TEMPLATE', 'THINKING', 'NO_THINKING', 'SAME_DAY', 
            'import_unsloth', 'choose_backend', 'LanguageModel', 'choose_device', 'choose_dtype', 'locate',
            'settled_template', 'prepare_tokenizer', 'four_bit_obstacle', 'load_model', 'chat_messages', 'chat_text',
            'chat_ids', 'split_thinking', 'special_ids', 'answer_ids', 'stop_ids', 'has_lora', 'add_lora', 'remove_lora',
-           'adapter_disabled', 'fingerprint', 'save_adapter', 'load_adapter', 'usable_cores', 'most_threads',
-           'fastest_threads', 'set_threads', 'peak_memory', 'readable', 'describe', 'ran_out', 'free_memory',
-           'what_to_change', 'telling_what_to_change']
+           'adapter_disabled', 'scale_adapter', 'fingerprint', 'save_adapter', 'load_adapter', 'usable_cores',
+           'most_threads', 'fastest_threads', 'set_threads', 'peak_memory', 'readable', 'describe', 'ran_out',
+           'free_memory', 'what_to_change', 'telling_what_to_change']
 
 # %% ../nbs/03_models.ipynb #b9c4e2a2
 import contextlib
@@ -451,6 +451,20 @@ def adapter_disabled(lm: LanguageModel) -> Iterator[LanguageModel]:
     """Inside the block the base model speaks, through the same weights; a model without an adapter is its own base."""
     with lm.model.disable_adapter() if has_lora(lm) else contextlib.nullcontext():
         yield lm
+
+# %% ../nbs/03_models.ipynb #36f08660
+def scale_adapter(lm: LanguageModel, scale: float) -> LanguageModel:
+    """Multiply the adapter's effect by `scale`, counted from how it was added or loaded: 0 is the base model, 1 the adapter as it was.
+
+    What `save_adapter` then writes has the factor in its `lora_alpha`, so any tool loads it scaled. Raises ModelError without an adapter.
+    """
+    if not has_lora(lm):
+        raise ModelError(lm.name, "no adapter on it", "a model from add_lora or load_adapter")
+    for layer in (m for m in lm.model.modules() if hasattr(m, "lora_A")):
+        for name in layer.scaling:
+            layer.set_scale(name, scale)
+            lm.model.peft_config[name].lora_alpha = scale * layer.lora_alpha[name]
+    return lm
 
 # %% ../nbs/03_models.ipynb #21de981e
 def fingerprint(lm: LanguageModel) -> str:

@@ -68,6 +68,32 @@ def test_sft_needs_no_answers(folder, capsys):
     assert {t.source for t in read_records(folder / "gold.jsonl", Target)} == {"gold"}
 
 
+def test_the_other_methods_through_files(folder, capsys):
+    f, lm = folder, ["--backend", "transformers", "--threads", 1]
+    ssr("respond", "--examples", f / "train.jsonl", *lm, "--max-new-tokens", 40, "--out", f / "own.jsonl")
+    ssr("judge", "--examples", f / "train.jsonl", "--responses", f / "own.jsonl", "--judge", "micro", "--out", f / "own-verdicts.jsonl")
+    for ask in ("paraphrase", "rewrite"):
+        ssr("respond", "--examples", f / "train.jsonl", *lm, "--max-new-tokens", 40, "--ask", ask, "--out", f / f"{ask}.jsonl")
+        ssr("judge", "--examples", f / "train.jsonl", "--responses", f / f"{ask}.jsonl", "--judge", "micro", "--out", f / f"{ask}-verdicts.jsonl")
+    own = ["--examples", f / "train.jsonl", "--responses", f / "own.jsonl", "--verdicts", f / "own-verdicts.jsonl"]
+    ssr("rehearse", *own, "--method", "s3ft", "--paraphrases", f / "paraphrase.jsonl", "--paraphrase-verdicts", f / "paraphrase-verdicts.jsonl", "--out", f / "s3ft.jsonl")
+    ssr("rehearse", "--examples", f / "train.jsonl", "--method", "sdft", "--rewrites", f / "rewrite.jsonl", "--rewrite-verdicts", f / "rewrite-verdicts.jsonl", "--out", f / "sdft.jsonl")
+    assert {t.source for t in read_records(f / "s3ft.jsonl", Target)} >= {"own", "paraphrase"}
+    assert sum(t.source == "paraphrase" for t in read_records(f / "sdft.jsonl", Target)) > 30
+    ssr("rehearse", "--examples", f / "train.jsonl", "--method", "replay", "--replay-examples", f / "test.jsonl", "--replay-responses", f / "practised.jsonl",
+        "--replay-share", 0.2, "--out", f / "replay.jsonl", ok=False)
+    ssr("respond", "--examples", f / "test.jsonl", *lm, "--max-new-tokens", 40, "--out", f / "practised.jsonl")
+    ssr("rehearse", "--examples", f / "train.jsonl", "--method", "replay", "--replay-examples", f / "test.jsonl", "--replay-responses", f / "practised.jsonl",
+        "--replay-share", 0.2, "--out", f / "replay.jsonl")
+    assert [t.source for t in read_records(f / "replay.jsonl", Target)].count("replay") == 10
+    ssr("rehearse", "--examples", f / "train.jsonl", "--method", "stm", "--out", f / "stm.jsonl")
+    capsys.readouterr()
+    for method, key, value in (("stm", "loss", "nll"), ("dft", "loss", "dft"), ("kl", "beta", 0.5), ("wise", "scale", 0.5), ("opsd", "loss", "opsd")):
+        ssr("train", "--targets", f / "stm.jsonl", *lm, "--steps", 2, "--method", method, "--out", f / method)
+        assert json.loads((f / method / "training.json").read_text())["settings"][key] == value
+        assert ("tokens of gold" in capsys.readouterr().out) == (method == "stm"), "the share that is masked is reported"
+
+
 def test_compare_and_report(folder, capsys):
     config = folder / "compare.yaml"
     config.write_text("methods: [sft, ssr]\nlearning_rates: [1e-3]\nseeds: [0]\nbackend: transformers\nresamples: 200\nworkers: 2\n"
@@ -75,16 +101,22 @@ def test_compare_and_report(folder, capsys):
     ssr("compare", config, "--out", folder / "run")
     shown = capsys.readouterr().out
     assert "ssr against sft" in shown and (folder / "run" / "pareto.png").exists()
+    page = folder / "run" / "report.html"
+    assert str(page) in shown and "86 of 86 test items" in page.read_text() and "40 of 40 training examples" in page.read_text()
+    page.unlink()
     summary = json.loads((folder / "run" / "summary.json").read_text())
     assert [a["method"] for a in summary["arms"]] == ["base", "sft", "ssr"]
     ssr("report", folder / "run")
-    assert "ssr against sft" in capsys.readouterr().out
+    assert "ssr against sft" in capsys.readouterr().out and page.exists()
 
 
 @pytest.mark.parametrize("arguments, status, words", [
     (["judge", "--examples", "nowhere.jsonl", "--responses", "r.jsonl", "--out", "v.jsonl"], 2, "nowhere.jsonl"),
     (["rehearse", "--examples", "{folder}/train.jsonl", "--out", "t.jsonl"], 2, "--responses"),
     (["rehearse", "--examples", "{folder}/train.jsonl", "--method", "srr", "--out", "t.jsonl"], 2, "sft, ssr, rft"),
+    (["rehearse", "--examples", "{folder}/train.jsonl", "--method", "sdft", "--out", "t.jsonl"], 2, "--rewrites and --rewrite-verdicts"),
+    (["rehearse", "--examples", "{folder}/train.jsonl", "--method", "replay", "--out", "t.jsonl"], 2, "--replay-examples"),
+    (["respond", "--examples", "{folder}/train.jsonl", "--ask", "joke", "--out", "{folder}/r.jsonl"], 2, "paraphrase"),
     (["compare", "{folder}/bad.yaml"], 2, "seeds"),
     (["report", "{folder}/nothing"], 2, "summary.json"),
     (["train", "--targets", "{folder}/train.jsonl", "--out", "{folder}/a"], 2, "no field 'source'"),

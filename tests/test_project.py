@@ -96,12 +96,14 @@ def test_start_loads_no_torch(command):
     assert min(times) < 1.5, times
 
 
-def test_wheel_holds_the_embedded_model(copy, tmp_path):
+def test_wheel_holds_the_embedded_model_and_the_templates(copy, tmp_path):
     run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "--wheel-dir", tmp_path, copy)
     wheel = next(tmp_path.glob("*.whl"))
     names = zipfile.ZipFile(wheel).namelist()
     for name in ["config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja", "README.md"]:
         assert f"ssr_nb/embedded/{name}" in names, names
+    for name in ["report.html.jinja", "report.css", "report.js"]:
+        assert f"ssr_nb/templates/{name}" in names, names
     embedded = sum(i.file_size for i in zipfile.ZipFile(wheel).infolist() if i.filename.startswith("ssr_nb/embedded/"))
     assert embedded <= 8 * 2**20, f"{embedded} bytes"
     metadata = next(n for n in names if n.endswith("METADATA"))

@@ -11,7 +11,7 @@ import pytest
 from ssr_nb.cli import app, main
 from ssr_nb.records import Example, Response, Score, Target, Verdict, read_records, write_records
 
-COMMANDS = ["respond", "judge", "rehearse", "train", "evaluate", "compare", "demo", "report", "env"]
+COMMANDS = ["respond", "judge", "rehearse", "train", "evaluate", "benchmark", "card", "merge", "compare", "demo", "report", "env"]
 
 
 def ssr(*arguments, ok=True):
@@ -61,6 +61,48 @@ def test_the_whole_way_through_files(folder, capsys):
     assert {(s.method, s.seed, s.learning_rate, s.task) for s in scores} == {("ssr", 0, 1e-3, "target")} and len(scores) == 20
     assert all("kl_nats" in s.extra for s in scores)
     assert {s.method for s in read_records(f / "base.jsonl", Score)} == {"base"}
+
+
+def test_what_can_be_given_away(folder, tmp_path, capsys):
+    "From targets to an adapter whose card holds the command as it was typed and the scores, a merged model, and benchmarks of both."
+    from ssr_nb.benchmarks import write_task
+    from ssr_nb.models import load_model
+
+    f = tmp_path
+    write_records(f / "targets.jsonl", [Target(f"t{i}", f"repeat these words : {w} .", w, "gold") for i, w in enumerate(["tulip", "truck", "scarf", "mango"])])
+    ssr("train", "--targets", f / "targets.jsonl", "--backend", "transformers", "--steps", 2, "--threads", 1, "--method", "sft", "--out", f / "adapter")
+    command = f"ssr train --targets {f / 'targets.jsonl'} --backend transformers --steps 2 --threads 1 --method sft --out {f / 'adapter'}"
+    assert command in (f / "adapter" / "README.md").read_text() and json.loads((f / "adapter" / "training.json").read_text())["command"] == command
+    ssr("train", "--targets", f / "targets.jsonl", "--backend", "transformers", "--steps", 2, "--threads", 1, "--method", "sft", "--out", f / "adapter")  # found done
+    write_task(f / "tasks", "say", [{"question": f"repeat these words : {w} .", "answer": w} for w in ("tulip", "truck")], output_type="generate_until",
+               doc_to_text="{{question}}", doc_to_target="{{answer}}", generation_kwargs={"until": ["<eos>"], "max_gen_toks": 8},
+               metric_list=[{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}])
+    ssr("benchmark", "say", "--include", f / "tasks", "--adapter", f / "adapter", "--backend", "transformers", "--threads", 1, "--chat", "--out", f / "scores.jsonl")
+    scores = read_records(f / "scores.jsonl", Score)
+    assert [(s.method, s.learning_rate) for s in scores] == [("base", None)] * 2 + [("sft", 2e-4)] * 2
+    for method in ("base", "sft"):
+        write_records(f / f"{method}.jsonl", [s for s in scores if s.method == method])
+    ssr("card", f / "adapter", "--scores", f / "sft.jsonl", "--base-scores", f / "base.jsonl", "--data", "Four words to repeat.")
+    card = (f / "adapter" / "README.md").read_text()
+    assert "Four words to repeat." in card and "general:say" in card and command in card
+    ssr("merge", f / "adapter", "--out", f / "merged", "--dtype", "float32")
+    assert load_model(f / "merged", backend="transformers", device="cpu").name == str(f / "merged")
+    assert ssr("merge", f / "adapter", "--out", f / "merged", ok=False) == 2 and "a new folder" in capsys.readouterr().err
+
+
+def test_four_bits_and_thinking_reach_the_model(folder, monkeypatch):
+    asked = []
+
+    def load_model(name, **settings):
+        asked.append(settings)
+        raise ValueError("far enough")
+
+    monkeypatch.setattr("ssr_nb.models.load_model", load_model)
+    ssr("respond", "--examples", folder / "train.jsonl", "--load-in-4bit", "--thinking", "--out", folder / "x.jsonl", ok=False)
+    ssr("evaluate", "--examples", folder / "train.jsonl", "--load-in-4bit", "--out", folder / "x.jsonl", ok=False)
+    write_records(folder / "one.jsonl", [Target("t", "a", "b", "gold")])
+    ssr("train", "--targets", folder / "one.jsonl", "--load-in-4bit", "--out", folder / "x", ok=False)
+    assert [(s["load_in_4bit"], s.get("thinking", False)) for s in asked] == [(True, True), (True, False), (True, False)]
 
 
 def test_sft_needs_no_answers(folder, capsys):
@@ -137,4 +179,4 @@ def test_debug_shows_the_traceback(folder):
 def test_env_tells_versions_and_device(capsys):
     ssr("env")
     shown = capsys.readouterr().out
-    assert all(word in shown for word in ("torch", "transformers", "trl", "peft", "device", "backend", "peak memory"))
+    assert all(word in shown for word in ("torch", "transformers", "trl", "peft", "device", "backend", "peak memory", "unsloth", "bitsandbytes", "gpu", "missing"))

@@ -93,8 +93,9 @@ def kappa(counts: Counts) -> float:
     chance = (kept + error) * (kept + lost) + (lost + avoided) * (error + avoided)  # times total squared
     return (total * (kept + avoided) - chance) / (total**2 - chance) if total**2 != chance else float("nan")
 
-# %% ../nbs/05d_calibrate.ipynb #e1dbd6fb
-def by_length(verdicts: Iterable[Verdict], responses: Iterable[Response], right: dict[tuple, bool], bins: int = 4) -> list[tuple[int, int, Share, Share]]:
+# %% ../nbs/05d_calibrate.ipynb #3a3f1b95
+def by_length(verdicts: Iterable[Verdict], responses: Iterable[Response], right: dict[tuple, bool],
+              bins: int = 4) -> list[tuple[int, int, Share, Share]]:
     """Acceptance by length in bins of about equally many answers: shortest and longest (words), share of right and of wrong answers accepted.
 
     Answers of one length are never parted, so there may be fewer bins.
@@ -118,19 +119,26 @@ def plot_by_length(table: list[tuple[int, int, Share, Share]], title: str = "", 
     for column, color, marker, name in ((2, "tab:blue", "o", "right answers"), (3, "tab:orange", "s", "wrong answers")):
         points = [(x, row[column]) for x, row in enumerate(table) if row[column].total]
         spans = [[s.value - s.low for _, s in points], [s.high - s.value for _, s in points]]
-        ax.errorbar([x + 0.06 * (column - 2) for x, _ in points], [s.value for _, s in points], _not_below_zero(spans), fmt=marker, color=color, capsize=3, label=name)
-    ax.set(xticks=range(len(table)), xticklabels=[f"{low}-{high}" if low != high else low for low, high, *_ in table], xlabel="words", ylabel="accepted", ylim=(-0.04, 1.04), title=title)
+        places, values = [x + 0.06 * (column - 2) for x, _ in points], [s.value for _, s in points]
+        ax.errorbar(places, values, _not_below_zero(spans), fmt=marker, color=color, capsize=3, label=name)
+    words = [_span(low, high) for low, high, *_ in table]
+    ax.set(xticks=range(len(table)), xticklabels=words, xlabel="words", ylabel="accepted", ylim=(-0.04, 1.04), title=title)
     return ax
+
+
+def _span(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low}-{high}"
 
 
 def _not_below_zero(spans: list[list[float]]) -> list[list[float]]:
     """Lengths of error bars without the tiny negative ones that rounding makes."""
     return [[max(0.0, length) for length in side] for side in spans]
 
-# %% ../nbs/05d_calibrate.ipynb #a1dbd2ae
+# %% ../nbs/05d_calibrate.ipynb #744883fe
 def _some_labelled(verdicts: list[Verdict], labels: dict[tuple, bool]) -> None:
     if not any(key_of(v) in labels for v in verdicts):
-        raise RecordError(None, None, f"no label on any of {len(verdicts)} verdicts", "a field 'right' (true or false) in responses or verdicts, at least on some")
+        raise RecordError(None, None, f"no label on any of {len(verdicts)} verdicts",
+                          "a field 'right' (true or false) in responses or verdicts, at least on some")
 
 
 def calibration(verdicts: list[Verdict], responses: list[Response] | None = None, level: float = 0.95) -> str:
@@ -144,7 +152,8 @@ def calibration(verdicts: list[Verdict], responses: list[Response] | None = None
     judged = [v for v in verdicts if key_of(v) in labels]
     counts = confusion(judged, labels)
     left_out = f" ({len(verdicts) - len(judged)} more without a label)" if len(judged) < len(verdicts) else ""
-    lines = [f"{len(judged)} labelled verdicts of {', '.join(sorted({v.judge or 'an unnamed judge' for v in judged}))}{left_out}", f"{'':12}{'right':>8}{'wrong':>8}"]
+    names = ", ".join(sorted({v.judge or "an unnamed judge" for v in judged}))
+    lines = [f"{len(judged)} labelled verdicts of {names}{left_out}", f"{'':12}{'right':>8}{'wrong':>8}"]
     lines += [f"{label:12}{counts[label, True]:8}{counts[label, False]:8}" for label in LABELS]
     kept, error, lost, _ = _four(counts)
     lines += [f"precision of acceptance {precision(counts, level)}: {kept} of {kept + error} accepted answers are right",
@@ -157,4 +166,4 @@ def _length_lines(judged: list[Verdict], responses: list[Response], labels: dict
     there = {key_of(r) for r in responses}
     table = by_length([v for v in judged if key_of(v) in there], responses, labels)
     lines = [f"{'words':>12}   accepted of the right            accepted of the wrong"] if table else []
-    return lines + [f"{str(low) if low == high else f'{low}-{high}':>12}   {str(of_right):30}   {of_wrong}" for low, high, of_right, of_wrong in table]
+    return lines + [f"{_span(low, high):>12}   {str(of_right):30}   {of_wrong}" for low, high, of_right, of_wrong in table]

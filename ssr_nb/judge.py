@@ -372,6 +372,7 @@ def _named(rule: Rule, name: str) -> Rule:
         return verdict
 
     named.__name__ = name
+    named.prepare = getattr(rule, "prepare", None)
     return named
 
 
@@ -513,7 +514,7 @@ def judge_one(example: Example, response: Response, rule: Rule) -> Verdict:
     else:
         try:
             verdict = rule(example, response.response)
-        except (ImportError, RecordError):  # not this answer's fault: the rule can't run, or gives no verdicts
+        except (ImportError, RecordError, ConnectionError):  # not this answer's fault: the rule can't run, or gives no verdicts
             raise
         except Exception as error:  # whatever a user's rule may raise: doubt falls to gold, and is counted
             verdict = _verdict(example, "unparsed", f"the rule failed: {type(error).__name__}: {error}", rule.__name__)
@@ -531,15 +532,23 @@ def judge(examples: Iterable[Example], responses: Iterable[Response], judge: str
     rule, by_id, responses = rule_of(judge), {e.id: e for e in examples}, list(responses)
     _check_ids(by_id, responses)
     if out is None:
+        _prepare(rule, by_id, responses)
         return [judge_one(by_id[r.id], r, rule) for r in responses]
     with Appender(out, Verdict) as file:
         done = {key_of(verdict): verdict for verdict in file.finished}
         _check_finished(out, done, by_id, responses, rule)
-        for response in responses:
-            if key_of(response) not in done:
-                done[key_of(response)] = verdict = judge_one(by_id[response.id], response, rule)
-                file.write(verdict)
+        missing = [r for r in responses if key_of(r) not in done]
+        _prepare(rule, by_id, missing)
+        for response in missing:
+            done[key_of(response)] = verdict = judge_one(by_id[response.id], response, rule)
+            file.write(verdict)
     return [done[key_of(response)] for response in responses]
+
+
+def _prepare(rule: Rule, by_id: dict[str, Example], responses: list[Response]) -> None:
+    """Show a rule that has a `prepare` what it will be asked: (example, answer) pairs."""
+    if getattr(rule, "prepare", None):
+        rule.prepare([(by_id[r.id], r.response) for r in responses if not unfit(by_id[r.id], r)])
 
 
 def _listed(ids: list[str], shown: int = 5) -> str:

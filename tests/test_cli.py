@@ -11,7 +11,7 @@ import pytest
 from ssr_nb.cli import app, main
 from ssr_nb.records import Example, Response, Score, Target, Verdict, read_records, write_records
 
-COMMANDS = ["respond", "judge", "rehearse", "train", "evaluate", "benchmark", "card", "merge", "compare", "demo", "report", "env"]
+COMMANDS = ["respond", "judge", "calibrate", "rehearse", "train", "evaluate", "benchmark", "card", "merge", "compare", "demo", "report", "env"]
 
 
 def ssr(*arguments, ok=True):
@@ -180,3 +180,66 @@ def test_env_tells_versions_and_device(capsys):
     ssr("env")
     shown = capsys.readouterr().out
     assert all(word in shown for word in ("torch", "transformers", "trl", "peft", "device", "backend", "peak memory", "unsloth", "bitsandbytes", "gpu", "missing"))
+
+
+def labelled(folder):
+    "Three examples, answers with labels, and the files of both."
+    examples = [Example(f"Where is lamp {i}?", "attic", id=f"e{i}") for i in range(3)]
+    answers = [Response(f"e{i}", text, extra={"right": right}) for i, (text, right) in enumerate([("attic", True), ("cellar", False), ("in the attic", True)])]
+    write_records(folder / "e.jsonl", examples)
+    write_records(folder / "r.jsonl", answers)
+    return ["--examples", folder / "e.jsonl", "--responses", folder / "r.jsonl"]
+
+
+def test_answers_and_verdicts_over_an_endpoint_replayed_and_calibrated(tmp_path, capsys, monkeypatch):
+    from scripted_server import completion, serving
+
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("SSR_API_KEY", "sk-secret")
+
+    def answer(number, body):
+        text = body["messages"][-1]["content"]
+        return completion(("Verdict: incorrect" if "cellar" in text else "Verdict: correct") if "You check" in text else f"re: {text}")
+
+    common = labelled(tmp_path)
+    with serving(answer) as (url, script):
+        ssr("respond", "--examples", tmp_path / "e.jsonl", "--endpoint", url, "--model", "m", "--out", tmp_path / "own.jsonl", "--concurrency", 2)
+        assert [r.response for r in read_records(tmp_path / "own.jsonl", Response)] == [f"re: Where is lamp {i}?" for i in range(3)]
+        ssr("judge", *common, "--judge", "llm", "--judge-model", "big", "--endpoint", url, "--out", tmp_path / "v.jsonl")
+        assert {b["model"] for b in script.bodies} == {"m", "big"} and script.headers[0]["authorization"] == "Bearer sk-secret"
+    labels = [v.label for v in read_records(tmp_path / "v.jsonl", Verdict)]
+    assert labels == ["correct", "incorrect", "correct"] and len(read_records(tmp_path / "v.replies.jsonl", Response)) == 3
+    ssr("judge", *common, "--judge", "llm", "--replies", tmp_path / "v.replies.jsonl", "--out", tmp_path / "again.jsonl")
+    assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "v.jsonl").read_bytes()
+    ssr("calibrate", "--verdicts", tmp_path / "v.jsonl", "--responses", tmp_path / "r.jsonl")
+    said = capsys.readouterr()
+    assert "2 of 2 accepted answers are right" in said.out and "sk-secret" not in said.out + said.err
+    assert all(b"sk-secret" not in path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_a_local_language_model_judges(tmp_path, small_llama, capsys):
+    ssr("judge", *labelled(tmp_path), "--judge", "llm", "--judge-model", small_llama, "--backend", "transformers", "--threads", 1, "--out", tmp_path / "v.jsonl")
+    assert {v.label for v in read_records(tmp_path / "v.jsonl", Verdict)} == {"unparsed"} and "unparsed 3" in capsys.readouterr().out
+
+
+def test_code_is_judged_where_it_can_be_kept_in(tmp_path, capsys, monkeypatch):
+    from ssr_nb import code_judge
+
+    write_records(tmp_path / "e.jsonl", [Example("Write f.", "def f(x): return x", id="f", extra={"test_list": ["assert f(2) == 2"]})])
+    write_records(tmp_path / "r.jsonl", [Response("f", "def f(y): return y")])
+    line = ["judge", "--examples", tmp_path / "e.jsonl", "--responses", tmp_path / "r.jsonl", "--judge", "code", "--out", tmp_path / "v.jsonl"]
+    monkeypatch.setattr(code_judge, "isolation_obstacle", lambda: "found no namespaces")
+    assert ssr(*line, ok=False) == 1 and "can't keep them in here: found no namespaces" in capsys.readouterr().err
+    ssr(*line, "--allow-unisolated-code")
+    assert [v.label for v in read_records(tmp_path / "v.jsonl", Verdict)] == ["correct"]
+
+
+@pytest.mark.parametrize("options, status, said", [
+    (["--judge", "llm"], 2, "without --judge-model and without --replies"), (["--judge", "llm", "--endpoint", "http://127.0.0.1:9"], 2, "--endpoint without --judge-model"),
+    (["--judge", "llm", "--endpoint", "somewhere", "--judge-model", "m"], 2, "found endpoint 'somewhere'"), (["--judge", "squad", "--replies", "x"], 2, "--replies with judge 'squad'"),
+    (["--judge", "llm", "--replies", "none.jsonl"], 2, "none.jsonl: found no such file"), (["--judge", "llm", "--judge-model", "m", "--endpoint", "http://u:pw@h"], 2, "nothing secret"),
+])
+def test_errors_of_judges(tmp_path, capsys, options, status, said):
+    assert ssr("judge", *labelled(tmp_path), *options, "--out", tmp_path / "v.jsonl", ok=False) == status
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1 and "pw" not in error

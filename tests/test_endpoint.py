@@ -1,0 +1,380 @@
+"""Endpoints: a scripted server on loopback that fails in every way we know of, and `transformers serve` with the embedded model."""
+
+import json
+import logging
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from email.utils import formatdate
+from pathlib import Path
+
+import httpx
+import pytest
+from scripted_server import completion, serving
+
+from ssr_nb.endpoint import Endpoint, EndpointError, api_key, complete, pause, respond_through, retry_after
+from ssr_nb.records import Example, RecordError, Response, read_records
+
+ROOT = Path(__file__).parent.parent
+KEY = "sk-very-secret-0123456789"
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch):
+    for name in ("SSR_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+def quick(url, **settings):
+    return Endpoint(url, "m", **({"timeout": 5, "first_wait": 0.01, "retries": 4} | settings))
+
+
+def questions(count):
+    return [Example(f"question {i}", f"gold {i}", id=f"q{i}") for i in range(count)]
+
+
+def echo(body):
+    return completion("re: " + body["messages"][-1]["content"])
+
+
+def ask(endpoint, count=1, **settings):
+    return respond_through(endpoint, questions(count), progress=False, **settings)
+
+
+def test_the_request_and_what_becomes_of_the_reply():
+    with serving(lambda n, body: completion("  yes \n", tokens=7)) as (url, script):
+        [response] = ask(quick(url), max_new_tokens=11)
+    assert script.bodies == [{"model": "m", "messages": [{"role": "user", "content": "question 0"}], "max_tokens": 11, "temperature": 0.0, "top_p": 1.0}]
+    assert (response.response, response.finish_reason, response.tokens, response.logprob, response.model) == ("yes", "stop", 7, None, "m")
+
+
+@pytest.mark.parametrize("ended, reason", [("stop", "stop"), ("length", "length"), ("content_filter", "length"), ("tool_calls", "length"), (None, "length")])
+def test_whatever_did_not_end_by_itself_counts_as_cut_off(ended, reason):
+    with serving(lambda n, body: completion("half an ans", ended)) as (url, _):
+        [response] = ask(quick(url))
+    assert response.finish_reason == reason and response.extra.get("ended", "-") == (ended if reason == "length" and ended != "length" else "-")
+
+
+def test_no_content_is_an_empty_answer():
+    with serving(lambda n, body: completion(None)) as (url, _):
+        assert ask(quick(url))[0].response == ""
+
+
+def test_text_of_any_kind_arrives():
+    text = "ｆｕｌｌ \u202e right to left 😀 \ud800 \x00 \n\t\""
+    with serving(lambda n, body: echo(body)) as (url, script):
+        [response] = respond_through(quick(url), [Example(text, "x", id="q")], progress=False)
+    assert script.bodies[0]["messages"][0]["content"] == text and response.response == "re: " + text
+
+
+PASSING = {
+    "429": (429, {}, {"error": "slow down"}), "500": (500, {}, b"oops"), "502 with a page": (502, {"content-type": "text/html"}, b"<html>bad gateway</html>"),
+    "503": (503, {"retry-after": "0"}, b""), "529": (529, {}, b"overloaded"), "408": (408, {}, b""), "half a reply": b'{"choices": [{"mess', "an empty reply": b"",
+    "a page": b"<html>welcome</html>", "no choices": {"choices": []}, "null": b"null", "a list": b"[1]", "an error as 200": {"error": {"message": "x"}},
+    "content that is a number": completion(7), "an ending that is a list": completion("x", ["stop"]), "deep": b"[" * 100_000,
+    "less than was promised": (200, {"content-length": "1000"}, b"{"), "not gzip": (200, {"content-encoding": "gzip"}, b"not gzip"),
+}
+
+
+@pytest.mark.parametrize("failure", PASSING.values(), ids=PASSING)
+def test_what_may_pass_is_tried_again(failure):
+    def answer(number, body):
+        if number < 2:
+            return failure
+        return completion("at last")
+
+    with serving(answer) as (url, script):
+        assert ask(quick(url, timeout=1))[0].response == "at last"
+    assert len(script.bodies) == 3 and script.bodies[0] == script.bodies[2]
+
+
+@pytest.mark.parametrize("failure", ["429", "500", "half a reply"])
+def test_patience_ends(failure):
+    with serving(lambda n, body: PASSING[failure]) as (url, script), pytest.raises(EndpointError, match=r"example 'q0'.*expected a chat completion.*within 3 tries"):
+        ask(quick(url, retries=2))
+    assert len(script.bodies) == 3
+
+
+@pytest.mark.parametrize("status", [301, 307, 400, 401, 403, 404, 422])
+def test_what_will_not_pass_stops_at_once(status):
+    with serving(lambda n, body: (status, {"location": "http://127.0.0.1:9/"}, {"error": "the context is too long"})) as (url, script):
+        with pytest.raises(EndpointError, match=f"example 'q0'.*status {status}.*too long.*'m'"):
+            ask(quick(url))
+    assert len(script.bodies) == 1
+
+
+def test_a_server_that_hangs_and_one_that_trickles():
+    release = threading.Event()
+
+    def answer(number, body):
+        if number == 0:
+            release.wait(10)
+        return [b" "] * 200 if number == 1 else completion("at last")
+
+    began = time.monotonic()
+    with serving(answer) as (url, script):
+        assert ask(quick(url, timeout=0.5))[0].response == "at last"
+        release.set()
+    assert len(script.bodies) == 3 and time.monotonic() - began < 5
+
+
+def test_a_flood_is_cut_off(monkeypatch):
+    monkeypatch.setattr("ssr_nb.endpoint.MOST_BYTES", 100_000)
+    with serving(lambda n, body: b" " * 10_000_000 if n == 0 else completion("at last")) as (url, script):
+        assert ask(quick(url))[0].response == "at last"
+
+
+def test_nobody_there():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        with pytest.raises(EndpointError, match="ConnectError"):
+            ask(quick(f"http://127.0.0.1:{port}/v1", retries=1))
+
+
+def test_retry_after_is_waited_for():
+    with serving(lambda n, body: (429, {"retry-after": "1"}, b"") if n == 0 else completion("x")) as (url, script):
+        ask(quick(url))
+    assert script.times[1] - script.times[0] >= 1
+
+
+def test_a_long_rest_is_an_error_at_once():
+    with serving(lambda n, body: (429, {"retry-after": "86400"}, b"quota")) as (url, script), pytest.raises(EndpointError, match="asks to wait 86,400 s.*quota"):
+        ask(quick(url))
+    assert len(script.bodies) == 1
+
+
+@pytest.mark.parametrize("value, seconds", [("0", 0), ("3", 3), ("1.5", 1.5), ("-1", None), ("", None), ("soon", None), ("inf", None), ("nan", None), ("9" * 400, 1e9)])
+def test_retry_after_values(value, seconds):
+    assert retry_after(httpx.Headers({"retry-after": value})) == seconds
+
+
+def test_retry_after_as_a_date():
+    assert retry_after(httpx.Headers({"retry-after": formatdate(time.time() + 50, usegmt=True)})) == pytest.approx(50, abs=2)
+    assert retry_after(httpx.Headers({"retry-after": formatdate(time.time() - 50, usegmt=True)})) == 0
+    assert retry_after(httpx.Headers({})) is None
+
+
+def test_pauses_double_up_to_the_longest_and_differ():
+    endpoint, draw = Endpoint("http://h", "m", first_wait=1, longest_wait=10), random.Random(0)
+    for attempt, longest in enumerate([1, 2, 4, 8, 10, 10]):
+        waits = [pause(attempt, endpoint, draw=draw) for _ in range(300)]
+        assert 0 <= min(waits) < 0.1 * longest and 0.9 * longest < max(waits) <= longest
+    assert all(5 <= pause(5, endpoint, asked=5.0, draw=draw) <= 6 for _ in range(100))
+    assert pause(10_000, endpoint, draw=draw) <= 10
+
+
+def test_as_many_at_once_as_allowed_and_no_more():
+    def answer(number, body):
+        time.sleep(0.05)
+        return echo(body)
+
+    with serving(answer) as (url, script):
+        responses = ask(quick(url, concurrency=5), 30)
+    assert script.most_at_once == 5 and [r.response for r in responses] == [f"re: question {i}" for i in range(30)]
+
+
+def test_the_file_is_in_the_order_of_the_examples_and_kept_as_it_grows(tmp_path):
+    out, draw = tmp_path / "r.jsonl", random.Random(1)
+
+    def answer(number, body):
+        time.sleep(draw.uniform(0, 0.03))
+        return echo(body)
+
+    with serving(answer) as (url, _):
+        responses = respond_through(quick(url), questions(40), out, progress=False)
+    assert read_records(out, Response) == responses and [r.id for r in responses] == [f"q{i}" for i in range(40)]
+
+
+def test_one_failure_keeps_what_was_under_way_and_begins_nothing_new(tmp_path):
+    def answer(number, body):
+        if "question 3" == body["messages"][0]["content"]:
+            return 400, {}, b"no"
+        time.sleep(0.2)
+        return echo(body)
+
+    with serving(answer) as (url, script), pytest.raises(EndpointError, match="'q3'"):
+        respond_through(quick(url, concurrency=4), questions(100), tmp_path / "r.jsonl", progress=False)
+    kept = {r.id for r in read_records(tmp_path / "r.jsonl", Response)}
+    assert kept == {"q0", "q1", "q2"} | {body["messages"][0]["content"].replace("question ", "q") for body in script.bodies} - {"q3"} and len(script.bodies) < 12
+
+
+def test_other_answers_are_never_mixed_in(tmp_path):
+    out = tmp_path / "r.jsonl"
+    with serving(lambda n, body: echo(body)) as (url, script):
+        respond_through(quick(url), questions(3), out, progress=False)
+        before, asked = out.read_bytes(), len(script.bodies)
+        assert len(respond_through(quick(url + "/"), questions(3), out, progress=False)) == 3 and len(script.bodies) == asked
+        for change, said in [(dict(max_new_tokens=5), "other settings"), (dict(temperature=0.5), "other settings")]:
+            with pytest.raises(RecordError, match=said):
+                respond_through(quick(url), questions(3), out, progress=False, **change)
+        with pytest.raises(RecordError, match="another model"):
+            respond_through(Endpoint(url, "other"), questions(3), out, progress=False)
+        with pytest.raises(RecordError, match="another prompt"):
+            respond_through(quick(url), [Example("changed", "x", id="q0")] + questions(3)[1:], out, progress=False)
+        with pytest.raises(RecordError, match="'q0' twice"):
+            respond_through(quick(url), questions(3) + questions(1), progress=False)
+    assert out.read_bytes() == before
+
+
+def test_samples_bring_their_own_seeds():
+    with serving(lambda n, body: completion(str(body["seed"]))) as (url, script):
+        responses = ask(quick(url), 2, temperature=1.0, samples=3, seed=4)
+        again = ask(quick(url), 2, temperature=1.0, samples=3, seed=4)
+        other = ask(quick(url), 2, temperature=1.0, samples=3, seed=5)
+    assert len({r.response for r in responses}) == 6 and responses == again
+    assert not {r.response for r in responses} & {r.response for r in other}
+
+
+@pytest.mark.parametrize("settings", [{"url": "localhost:8000"}, {"url": "ftp://h/v1"}, {"url": "http://u:p@h/v1"}, {"url": "http://h/v1?key=p"}, {"url": ""}, {"model": ""},
+                                      {"concurrency": 0}, {"retries": -1}, {"timeout": 0}, {"timeout": float("inf")}, {"first_wait": float("nan")}])
+def test_addresses_and_settings_that_make_no_sense(settings):
+    with pytest.raises(ValueError, match="expected|found"):
+        Endpoint(**({"url": "http://h/v1", "model": "m"} | settings))
+
+
+@pytest.mark.parametrize("given, url", [("http://h:1", "http://h:1/v1"), ("http://h/v1/", "http://h/v1"), ("https://h/api/v3/chat/completions", "https://h/api/v3")])
+def test_the_address_ends_where_the_protocol_begins(given, url):
+    assert Endpoint(given, "m").url == url
+
+
+def test_whose_key_goes_where(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
+    assert [api_key(u) for u in ("https://api.openai.com/v1", "http://api.openai.com/v1", "https://api.openai.com.evil.org/v1", "http://127.0.0.1/v1")] == ["sk-openai", "", "", ""]
+    monkeypatch.setenv("SSR_API_KEY", KEY)
+    assert api_key("http://127.0.0.1/v1") == KEY
+    for broken in ("two words", "line\nfeed", "schlüssel"):
+        monkeypatch.setenv("SSR_API_KEY", broken)
+        with pytest.raises(ValueError, match="expected") as error:
+            api_key("http://127.0.0.1/v1")
+        assert broken not in str(error.value)
+
+
+def test_the_key_is_sent_and_never_shown(monkeypatch, tmp_path, caplog, capfd):
+    monkeypatch.setenv("SSR_API_KEY", KEY)
+    caplog.set_level(logging.DEBUG)
+    with serving(lambda n, body: echo(body)) as (url, script):
+        respond_through(quick(url), questions(2), tmp_path / "r.jsonl", progress=False)
+        assert {h["authorization"] for h in script.headers} == {f"Bearer {KEY}"}
+        assert KEY not in repr(quick(url))
+    for status in (401, 500):
+        with serving(lambda n, body: (status, {}, {"error": f"Incorrect API key provided: {KEY}"})) as (url, _), pytest.raises(EndpointError, match="the key") as error:
+            respond_through(quick(url, retries=0), questions(2), tmp_path / "s.jsonl", progress=False)
+        assert KEY not in str(error.value) and KEY not in repr(error.value.__cause__) + repr(error.value.__context__)
+    with serving(lambda n, body: (401, {}, b"x" * 190 + KEY.encode())) as (url, _), pytest.raises(EndpointError) as error:
+        ask(quick(url))
+    assert KEY[:6] not in str(error.value), "not even a part of it, where the message is shortened"
+    shown = capfd.readouterr()
+    assert KEY not in caplog.text + shown.out + shown.err
+    assert all(KEY.encode() not in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_whoever_stops_reading_stops_the_asking():
+    def answer(number, body):
+        time.sleep(0.02)
+        return echo(body)
+
+    with serving(answer) as (url, script):
+        replies = complete(quick(url, concurrency=2), [(str(i), {"messages": [{"content": str(i)}]}) for i in range(200)])
+        next(replies)
+        replies.close()
+        asked = len(script.bodies)
+        time.sleep(0.2)
+        assert len(script.bodies) == asked < 20
+
+
+RUN = """
+import sys
+from ssr_nb.endpoint import Endpoint, respond_through
+from ssr_nb.records import Example
+respond_through(Endpoint(sys.argv[1], "m", concurrency=3), [Example(f"question {i}", "x", id=f"q{i}") for i in range(60)], sys.argv[2], progress=False)
+"""
+
+
+def test_a_kill_costs_only_what_was_under_way(tmp_path):
+    out, whole, draw = tmp_path / "r.jsonl", tmp_path / "whole.jsonl", random.Random(3)
+
+    def answer(number, body):
+        time.sleep(0.03)
+        return echo(body)
+
+    def run(path, kill_at=None):
+        process = subprocess.Popen([sys.executable, "-c", RUN, url, str(path)], env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            if kill_at and path.exists() and path.read_bytes().count(b"\n") >= kill_at:
+                break
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL) if kill_at else None
+        return process.wait(30)
+
+    with serving(answer) as (url, script):
+        assert run(whole) == 0
+        asked = len(script.bodies)
+        assert run(out, 15) != 0 and run(out, 35) != 0
+        assert run(out) == 0
+    assert out.read_bytes() == whole.read_bytes()
+    assert len(script.bodies) - asked <= 60 + 2 * 4, "answers that were kept are not asked for again"
+
+
+@pytest.fixture(scope="module")
+def transformers_serve(tmp_path_factory):
+    "`transformers serve` with the embedded model on a free port of loopback; gives its address and the model's name."
+    from ssr_nb.microworld import MODEL_PATH
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    home = tmp_path_factory.mktemp("home")
+    env = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(home), "OMP_NUM_THREADS": "1", "NO_PROXY": "127.0.0.1"}
+    command = [str(Path(sys.executable).parent / "transformers"), "serve", str(MODEL_PATH), "--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--dtype", "float32"]
+    with open(home / "log", "wb") as log:
+        server = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"http://127.0.0.1:{port}/health", timeout=2).close()
+                break
+            except (OSError, urllib.error.URLError):
+                assert server.poll() is None and time.monotonic() < deadline, (home / "log").read_text()[-2000:]
+                time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}/v1", str(MODEL_PATH)
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def test_a_real_server_gives_the_local_answers(transformers_serve, tmp_path):
+    from ssr_nb.microworld import general_examples, target_examples
+    from ssr_nb.models import load_model, set_threads
+    from ssr_nb.respond import respond
+
+    set_threads(1)
+    url, model = transformers_serve
+    examples = target_examples(24, "train") + general_examples(1)
+    served = respond_through(Endpoint(url, model, concurrency=4), examples, tmp_path / "r.jsonl", max_new_tokens=40, progress=False)
+    local = respond(examples, load_model(backend="transformers", device="cpu"), max_new_tokens=40, progress=False)
+    assert [(r.id, r.response, r.finish_reason) for r in served] == [(r.id, r.response, r.finish_reason) for r in local]
+    assert len({r.response for r in local}) > 20
+    cut = respond_through(Endpoint(url, model), examples[:3], max_new_tokens=3, progress=False)
+    assert {r.finish_reason for r in cut} == {"length"} and all(r.tokens == 3 for r in cut)
+
+
+def test_a_real_server_says_what_is_wrong(transformers_serve):
+    with pytest.raises(EndpointError, match="status 4.*'no-such-model'"):
+        ask(Endpoint(transformers_serve[0], "no-such-model", retries=0))
+
+
+def test_thoughts_of_a_served_model_are_kept_apart(tmp_path):
+    with serving(lambda n, body: completion("<think>\nthe attic?\n</think>\n\nIn the attic.")) as (url, _):
+        answer, = respond_through(Endpoint(url, "m"), [Example("Where?", "attic", id="q")], tmp_path / "r.jsonl", progress=False)
+    assert answer.response == "In the attic." and answer.extra["thinking"] == "the attic?"

@@ -1,7 +1,8 @@
-"""Not one lucky base model: the chief comparison on three base models, trained from three seeds. Takes most of an hour on two cores.
+"""Not one lucky base model: the chief comparison on three base models, trained from three seeds.
+Takes most of an hour on two cores.
 
-Makes the base models and the runs in a folder (runs/base_models, or the one given), goes on where it stopped, and writes
-base_models.json beside this file.
+Makes the base models and the runs in a folder (runs/base_models, or the one given), goes on where it stopped, and
+writes base_models.json beside this file.
 """
 
 import json
@@ -31,22 +32,28 @@ def base_model(folder: Path, seed: int) -> Path:
 
 def shown(summary: dict) -> dict:
     "Of a run: each method at its own best rate, and its differences, as [mean, low, high]."
-    arms = {arm["method"]: {"learning_rate": arm["learning_rate"]} | {f: arm[f] for f in FIGURES if f in arm} for arm in quoted(summary)}
+    arms = {arm["method"]: {"learning_rate": arm["learning_rate"]} | {f: arm[f] for f in FIGURES if f in arm}
+            for arm in quoted(summary)}
     pairs = [(m, other) for other in BASELINES for m in METHODS if m != other and (m, other) != ("sft", "ssr")]
-    return {"quoted": arms, "differences": {f"{m} - {other}": {f: difference(summary, m, other)[f] for f in ("target", "general")}
-                                            for m, other in pairs if difference(summary, m, other)}}
+    return {"quoted": arms,
+            "differences": {f"{m} - {other}": {f: difference(summary, m, other)[f] for f in ("target", "general")}
+                            for m, other in pairs if difference(summary, m, other)}}
 
 
 def main(folder: Path) -> None:
     bases = {}
     for seed in BASE_SEEDS:
         model = base_model(folder, seed)
-        summary = compare(Comparison(model=str(model), backend="transformers", methods=METHODS, seeds=SEEDS), folder / f"run-{seed}")
+        summary = compare(Comparison(model=str(model), backend="transformers", methods=METHODS, seeds=SEEDS),
+                          folder / f"run-{seed}")
         skills = json.loads((model / "skills.json").read_text())
-        bases[f"seed {seed}"] = {"general": skills["general"]["mean"], "home": skills["passages"]["home"]} | shown(summary)
-    over = {name: {f: [round(100 * figure(base["differences"][name][f][0] for base in bases.values()), 1) for figure in (mean, min, max)]
+        bases[f"seed {seed}"] = ({"general": skills["general"]["mean"], "home": skills["passages"]["home"]}
+                                 | shown(summary))
+    over = {name: {f: [round(100 * figure(base["differences"][name][f][0] for base in bases.values()), 1)
+                       for figure in (mean, min, max)]
                    for f in ("target", "general")} for name in next(iter(bases.values()))["differences"]}
-    result = {"machine": machine(), "training_seeds": SEEDS, "differences_in_points_mean_least_most_over_bases": over, "bases": bases}
+    result = {"machine": machine(), "training_seeds": SEEDS, "differences_in_points_mean_least_most_over_bases": over,
+              "bases": bases}
     Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(over, indent=1))
 

@@ -11,5 +11,7 @@ def machine() -> dict[str, str | int]:
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        cpu = next((line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")), cpu)
-    return {"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version()} | {p: version(p) for p in ("torch", "transformers", "trl", "peft")}
+        cpu = next((line.split(":", 1)[1].strip() for line in info.read_text().splitlines()
+                    if line.startswith("model name")), cpu)
+    return ({"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version()}
+            | {p: version(p) for p in ("torch", "transformers", "trl", "peft")})

@@ -2,9 +2,9 @@
 
     OMP_NUM_THREADS=1 python benchmarks/respond.py
 
-(a) a loop of `generate`, one prompt at a time; (b) `generate` on batches in file order, as large as respond's. All are greedy, with the
-KV cache, and decode their answers. Each is run several times in turn, so that a slow moment of the machine meets all three; the medians
-count. Writes benchmarks/respond.json.
+(a) a loop of `generate`, one prompt at a time; (b) `generate` on batches in file order, as large as respond's. All are
+greedy, with the KV cache, and decode their answers. Each is run several times in turn, so that a slow moment of the
+machine meets all three; the medians count. Writes benchmarks/respond.json.
 """
 import json
 import os
@@ -30,9 +30,11 @@ def by_hand(lm, examples: list[Example], batch_size: int) -> int:
     for start in range(0, len(examples), batch_size):
         prompts = [chat_ids(lm.tokenizer, e.prompt) for e in examples[start:start + batch_size]]
         batch = lm.tokenizer.pad({"input_ids": prompts}, return_tensors="pt")
-        said = lm.model.generate(**batch, max_new_tokens=MAX_NEW_TOKENS, do_sample=False)[:, batch["input_ids"].shape[1]:]
+        said = lm.model.generate(**batch, max_new_tokens=MAX_NEW_TOKENS,
+                                 do_sample=False)[:, batch["input_ids"].shape[1]:]
         lm.tokenizer.batch_decode(said, skip_special_tokens=True)
-        tokens += sum(next((i + 1 for i, t in enumerate(row) if t in stop_ids_of_lm), len(row)) for row in said.tolist())
+        tokens += sum(next((i + 1 for i, t in enumerate(row) if t in stop_ids_of_lm), len(row))
+                      for row in said.tolist())
     return tokens
 
 
@@ -45,8 +47,10 @@ def rate(run, *arguments) -> float:
 def machine() -> dict:
     name = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
-        name = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), name)
-    return {"processor": name, "cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()}
+        name = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")),
+                    name)
+    return {"processor": name, "cores": os.cpu_count(), "python": platform.python_version(),
+            "system": platform.system()}
 
 
 lm = load_model("microworld", backend="transformers", device="cpu")
@@ -57,7 +61,8 @@ random.Random(0).shuffle(examples)  # a file is in no order that helps
 
 runs = {
     "respond": lambda: sum(r.tokens for r in respond(examples, lm, max_new_tokens=MAX_NEW_TOKENS, progress=False)),
-    f"respond, batches of {BATCH_SIZE}": lambda: sum(r.tokens for r in respond(examples, lm, max_new_tokens=MAX_NEW_TOKENS, batch_size=BATCH_SIZE, progress=False)),
+    f"respond, batches of {BATCH_SIZE}": lambda: sum(
+        r.tokens for r in respond(examples, lm, max_new_tokens=MAX_NEW_TOKENS, batch_size=BATCH_SIZE, progress=False)),
     f"generate in file order, batches of {BATCH_SIZE}": lambda: by_hand(lm, examples, BATCH_SIZE),
     "generate, one at a time": lambda: by_hand(lm, examples[:ALONE], 1),
 }
@@ -73,7 +78,8 @@ result = {
     "respond / generate one at a time": round(ours / alone, 1),
     f"respond / generate in file order, both in batches of {BATCH_SIZE}": round(same_batch / in_order, 2),
     "prompts": len(examples), "prompts one at a time": ALONE, "rounds": ROUNDS, "max_new_tokens": MAX_NEW_TOKENS,
-    "machine": machine(), "model": {k: v for k, v in describe(lm).items() if k in ("model", "backend", "device", "dtype", "parameters", "threads", "versions")},
+    "machine": machine(), "model": {k: v for k, v in describe(lm).items() if k in (
+        "model", "backend", "device", "dtype", "parameters", "threads", "versions")},
     "torch threads": torch.get_num_threads(),
 }
 Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

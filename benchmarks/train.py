@@ -1,6 +1,8 @@
-"""Training through ssr_nb against TRL's plain SFTTrainer: the same rows, the same LoRA, the same steps, tokens a second.
+"""Training through ssr_nb against TRL's plain SFTTrainer:
+the same rows, the same LoRA, the same steps, tokens a second.
 
-Both are run in turn, several times, in one process, after a warm-up of each; what counts is the ratio. Writes train.json beside this file.
+Both are run in turn, several times, in one process, after a warm-up of each; what counts is the ratio. Writes
+train.json beside this file.
 """
 
 import json
@@ -22,7 +24,8 @@ STEPS, ROUNDS, BATCH, RATE = 60, 5, 16, 1e-3
 def ours(targets, folder) -> float:
     lm = load_model("microworld", backend="transformers")
     start = time.perf_counter()
-    train(targets, lm, folder / "adapter", TrainingSettings(learning_rate=RATE, steps=STEPS, batch_size=BATCH), progress=False)
+    train(targets, lm, folder / "adapter", TrainingSettings(learning_rate=RATE, steps=STEPS, batch_size=BATCH),
+          progress=False)
     return time.perf_counter() - start
 
 
@@ -34,11 +37,14 @@ def plain(targets, folder) -> float:
     from trl import SFTConfig, SFTTrainer
 
     lm = load_model("microworld", backend="transformers")
-    rows = [{"prompt": [{"role": "user", "content": t.prompt}], "completion": [{"role": "assistant", "content": t.completion}]} for t in targets]
+    rows = [{"prompt": [{"role": "user", "content": t.prompt}],
+             "completion": [{"role": "assistant", "content": t.completion}]} for t in targets]
     start = time.perf_counter()
-    arguments = SFTConfig(output_dir=str(folder / "plain"), max_steps=STEPS, per_device_train_batch_size=BATCH, learning_rate=RATE, use_cpu=True, bf16=False,
-                          gradient_checkpointing=False, report_to="none", disable_tqdm=True, logging_steps=1, save_strategy="no")
-    trainer = SFTTrainer(model=lm.model, args=arguments, train_dataset=Dataset.from_list(rows), processing_class=lm.tokenizer,
+    arguments = SFTConfig(output_dir=str(folder / "plain"), max_steps=STEPS, per_device_train_batch_size=BATCH,
+                          learning_rate=RATE, use_cpu=True, bf16=False, gradient_checkpointing=False, report_to="none",
+                          disable_tqdm=True, logging_steps=1, save_strategy="no")
+    trainer = SFTTrainer(model=lm.model, args=arguments, train_dataset=Dataset.from_list(rows),
+                         processing_class=lm.tokenizer,
                          peft_config=LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM"))
     trainer.remove_callback(PrinterCallback)
     trainer.train()
@@ -60,7 +66,8 @@ def main() -> None:
                 seconds[name].append(took)
     rate = {name: tokens / statistics.median(times) for name, times in seconds.items()}
     result = {"machine": machine(), "steps": STEPS, "batch": BATCH, "rounds": ROUNDS,
-              "tokens_per_second": {k: round(v) for k, v in rate.items()}, "ratio": round(rate["ours"] / rate["plain"], 3)}
+              "tokens_per_second": {k: round(v) for k, v in rate.items()},
+              "ratio": round(rate["ours"] / rate["plain"], 3)}
     Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
 

@@ -21,44 +21,54 @@ from typing import Any
 
 import torch
 
-from .models import LanguageModel, ModelError, OutOfMemory, _no_bars, adapter_disabled, free_memory, has_lora, ran_out
+from .models import (LanguageModel, ModelError, OutOfMemory, _no_bars, adapter_disabled, free_memory,
+                           has_lora, ran_out)
 from .records import RecordError, Score
 
 # %% ../nbs/08c_benchmarks.ipynb #e2dbd41e
 def write_task(folder: str | Path, name: str, rows: list[dict[str, Any]], **settings: Any) -> Path:
-    """Write a task for lm-eval: NAME.jsonl with the rows, and NAME.yaml with the settings, as `doc_to_text`, `output_type`, `metric_list`."""
+    """Write a task for lm-eval: NAME.jsonl with the rows, and NAME.yaml with the settings, as `doc_to_text`,
+    `output_type`, `metric_list`."""
     import yaml
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     data = folder / f"{name}.jsonl"
     data.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    task = {"task": name, "dataset_path": "json", "dataset_kwargs": {"data_files": {"test": str(data.resolve())}}, "test_split": "test", **settings}
-    (folder / f"{name}.yaml").write_text(yaml.safe_dump(task, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    task = {"task": name, "dataset_path": "json",
+            "dataset_kwargs": {"data_files": {"test": str(data.resolve())}}, "test_split": "test", **settings}
+    (folder / f"{name}.yaml").write_text(yaml.safe_dump(task, sort_keys=False, allow_unicode=True),
+                                         encoding="utf-8")
     return folder / f"{name}.yaml"
 
 # %% ../nbs/08c_benchmarks.ipynb #16fbbf07
-QUOTED = ("exact_match", "prompt_level_strict_acc", "acc_norm", "acc", "pass@1", "f1", "em")  # the first that a task has, unless told otherwise
+# the first that a task has, unless told otherwise
+QUOTED = ("exact_match", "prompt_level_strict_acc", "acc_norm", "acc", "pass@1", "f1", "em")
 FILTERS = ("strict-match", "none")  # the same for answers that are cut out in several ways
 
 
 def metric_of(samples: list[dict[str, Any]], task: str, asked: str | None = None) -> tuple[str, str]:
-    """The metric to score by and the filter it is taken after. Raises RecordError where there is none that is 0 to 1, or not the one asked for."""
+    """The metric to score by and the filter it is taken after.
+    Raises RecordError where there is none that is 0 to 1, or not the one asked for."""
     names = {name for sample in samples for name in sample["metrics"]}
     chosen = asked or next((name for name in QUOTED if name in names), None)
     if chosen not in names:
-        raise RecordError(task, None, f"the metrics {', '.join(sorted(names))}", f"metrics={{{task!r}: ...}} to name one of them" if not asked else f"{asked!r} among them")
+        raise RecordError(task, None, f"the metrics {', '.join(sorted(names))}", f"metrics={{{task!r}: "
+                          f"...}} to name one of them" if not asked else f"{asked!r} among them")
     filters = list(dict.fromkeys(sample["filter"] for sample in samples if chosen in sample["metrics"]))
     return chosen, next((name for name in FILTERS if name in filters), filters[0])
 
 
-def sample_score(sample: dict[str, Any], part: str, task: str, metric: str, method: str, seed: int, learning_rate: float | None) -> Score:
+def sample_score(sample: dict[str, Any], part: str, task: str, metric: str, method: str, seed: int,
+                 learning_rate: float | None) -> Score:
     """One item as a Score. `part` is the task, or the part of a group, that the item belongs to."""
     value = sample[metric]
     if not isinstance(value, (bool, int, float)) or not 0 <= value <= 1:
-        raise RecordError(task, None, f"{metric} = {value!r} for item {sample['doc_id']}", "a number from 0 to 1; name another metric")
+        raise RecordError(task, None, f"{metric} = {value!r} for item {sample['doc_id']}",
+                          "a number from 0 to 1; name another metric")
     kept = {"metric": metric, "filter": sample["filter"], "hash": sample["doc_hash"][:12]}
-    return Score(f"{part}/{sample['doc_id']}", f"general:{task}", method, seed, learning_rate, float(value), _said(sample), kept)
+    return Score(f"{part}/{sample['doc_id']}", f"general:{task}", method, seed, learning_rate, float(value),
+                 _said(sample), kept)
 
 
 def _said(sample: dict[str, Any]) -> str:
@@ -112,24 +122,28 @@ def _no_data_bars() -> Iterator[None]:
             datasets.enable_progress_bars()
 
 
-def _samples(lm: LanguageModel, task: str, manager: Any, batch_size: int, options: dict[str, Any]) -> dict[str, list[dict]]:
+def _samples(lm: LanguageModel, task: str, manager: Any, batch_size: int,
+             options: dict[str, Any]) -> dict[str, list[dict]]:
     """Every item's sample, by the part of the task that it belongs to."""
     from lm_eval import simple_evaluate
     from lm_eval.models.huggingface import HFLM
 
     training, config = lm.model.training, lm.model.generation_config
     lm.model.generation_config = copy.deepcopy(config)
-    lm.model.generation_config.max_new_tokens = None  # a limit that a model brings along would overrule the task's
+    # a limit that a model brings along would overrule the task's
+    lm.model.generation_config.max_new_tokens = None
     try:
         wrapped = HFLM(pretrained=lm.model, tokenizer=copy.deepcopy(lm.tokenizer), batch_size=batch_size)
-        return simple_evaluate(model=wrapped, tasks=[task], task_manager=manager, bootstrap_iters=0, random_seed=None, numpy_random_seed=None,
+        return simple_evaluate(model=wrapped, tasks=[task], task_manager=manager, bootstrap_iters=0,
+                               random_seed=None, numpy_random_seed=None,
                                torch_random_seed=None, **options)["samples"]
     finally:
         lm.model.train(training)
         lm.model.generation_config = config
 
 
-def _fitting(lm: LanguageModel, task: str, manager: Any, batch_size: int, options: dict[str, Any]) -> dict[str, list[dict]]:
+def _fitting(lm: LanguageModel, task: str, manager: Any, batch_size: int,
+             options: dict[str, Any]) -> dict[str, list[dict]]:
     """`_samples`, with half the batch where memory runs out."""
     while True:
         try:
@@ -138,21 +152,27 @@ def _fitting(lm: LanguageModel, task: str, manager: Any, batch_size: int, option
             if not ran_out(error):
                 said = (str(error).strip().splitlines() or [""])[0]
                 raise RecordError(task, None, f"{type(error).__name__}: {said}",
-                                  "a task that lm-eval knows and whose data can be had; for a local one, include= the folder of its YAML file") from error
+                                  "a task that lm-eval knows and whose data can be had; for a local one, "
+                                  "include= the folder of its YAML file") from error
             if batch_size == 1:
-                raise OutOfMemory(f"found no memory for a single row of {task}; expected load_in_4bit, or a smaller model") from error
+                raise OutOfMemory(f"found no memory for a single row of {task}; expected load_in_4bit, "
+                                  "or a smaller model") from error
         free_memory()
         batch_size //= 2
 
 
-def run_benchmarks(lm: LanguageModel, tasks: list[str], *, method: str = "base", seed: int = 0, learning_rate: float | None = None,
-                   include: str | Path | None = None, limit: int | None = None, few_shot: int | None = None, batch_size: int = 16,
-                   chat: bool = False, metrics: dict[str, str] | None = None, progress: bool = True) -> list[Score]:
+def run_benchmarks(lm: LanguageModel, tasks: list[str], *, method: str = "base", seed: int = 0,
+                   learning_rate: float | None = None,
+                   include: str | Path | None = None, limit: int | None = None, few_shot: int | None = None,
+                   batch_size: int = 16,
+                   chat: bool = False, metrics: dict[str, str] | None = None,
+                   progress: bool = True) -> list[Score]:
     """Scores of a model on tasks of lm-eval, one an item, as `general:TASK`.
 
-    `include` is a folder of YAML tasks, which are then the only ones known: nothing is asked of the net for them. `limit` takes the first items of
-    each part; `few_shot` overrules the task's own number of examples in the prompt; `metrics` names a task's metric. Raises ModelError where
-    lm-eval isn't installed, RecordError for a task that can't be run, OutOfMemory where a single row doesn't fit.
+    `include` is a folder of YAML tasks, which are then the only ones known: nothing is asked of the net for
+    them. `limit` takes the first items of each part; `few_shot` overrules the task's own number of examples in
+    the prompt; `metrics` names a task's metric. Raises ModelError where lm-eval isn't installed, RecordError
+    for a task that can't be run, OutOfMemory where a single row doesn't fit.
     """
     if obstacle := benchmark_obstacle():
         raise ModelError(lm.name, obstacle, "lm-eval: pip install 'ssr-nb[benchmarks]'")
@@ -164,22 +184,28 @@ def run_benchmarks(lm: LanguageModel, tasks: list[str], *, method: str = "base",
         manager = TaskManager(include_path=str(include) if include else None, include_defaults=include is None)
         for task in tasks:
             parts = _fitting(lm, task, manager, batch_size, options)
-            metric, after = metric_of([s for samples in parts.values() for s in samples], task, (metrics or {}).get(task))
-            scores += [sample_score(s, part, task, metric, method, seed, learning_rate) for part, samples in parts.items()
-                       for s in sorted(samples, key=lambda s: s["doc_id"]) if s["filter"] == after and metric in s["metrics"]]
+            metric, after = metric_of([s for samples in parts.values() for s in samples], task,
+                                      (metrics or {}).get(task))
+            scores += [sample_score(s, part, task, metric, method, seed, learning_rate)
+                       for part, samples in parts.items() for s in sorted(samples, key=lambda s: s["doc_id"])
+                       if s["filter"] == after and metric in s["metrics"]]
     return scores
 
 
-def compare_benchmarks(lm: LanguageModel, tasks: list[str], method: str, *, learning_rate: float | None = None, **settings: Any) -> list[Score]:
-    """The scores of a tuned model and of its base on the same items, in one process: for the base the adapter is switched off.
+def compare_benchmarks(lm: LanguageModel, tasks: list[str], method: str, *, learning_rate: float | None = None,
+                       **settings: Any) -> list[Score]:
+    """The scores of a tuned model and of its base on the same items, in one process:
+    for the base the adapter is switched off.
 
     Settings are those of `run_benchmarks`. Raises ModelError for a model without an adapter.
     """
     if not has_lora(lm):
-        raise ModelError(lm.name, "no adapter on it", "a model from add_lora or load_adapter; run_benchmarks takes a base model")
+        raise ModelError(lm.name, "no adapter on it",
+                         "a model from add_lora or load_adapter; run_benchmarks takes a base model")
     with adapter_disabled(lm):
         base = run_benchmarks(replace(lm, adapter=""), tasks, method="base", **settings)
     return base + run_benchmarks(lm, tasks, method=method, learning_rate=learning_rate, **settings)
 
 # %% ../nbs/08c_benchmarks.ipynb #1959e81b
-PAPER_BENCHMARKS = ("mmlu", "truthfulqa_mc2", "hellaswag", "gsm8k")  # those of arXiv 2409.04787; also of interest: winogrande, ifeval
+# those of arXiv 2409.04787; also of interest: winogrande, ifeval
+PAPER_BENCHMARKS = ("mmlu", "truthfulqa_mc2", "hellaswag", "gsm8k")

@@ -14,7 +14,8 @@ from .records import LABELS, RecordError, Response, Verdict, key_of
 
 # %% ../nbs/05d_calibrate.ipynb #a82065e1
 def labels_of(records: Iterable[Response | Verdict]) -> dict[tuple, bool]:
-    """The labels in the fields `right` or `is_correct` of responses or verdicts, by (id, sample); records without one are left out.
+    """The labels in the fields `right` or `is_correct` of responses or verdicts, by (id, sample);
+    records without one are left out.
 
     Raises RecordError for a label that isn't true or false.
     """
@@ -23,7 +24,8 @@ def labels_of(records: Iterable[Response | Verdict]) -> dict[tuple, bool]:
         for name in ("right", "is_correct"):
             if name in record.extra:
                 if not isinstance(record.extra[name], bool):
-                    raise RecordError(None, None, f"{name} = {record.extra[name]!r} on {record.id!r}", "true or false")
+                    raise RecordError(None, None, f"{name} = {record.extra[name]!r} on {record.id!r}",
+                                      "true or false")
                 found.setdefault(key_of(record), record.extra[name])
     return found
 
@@ -68,7 +70,8 @@ Counts = dict[tuple[str, bool], int]
 def _four(counts: Counts) -> tuple[int, int, int, int]:
     """Accepted and right, accepted and wrong, not accepted though right, not accepted and wrong."""
     others = [label for label in LABELS if label != "correct"]
-    return counts["correct", True], counts["correct", False], sum(counts[o, True] for o in others), sum(counts[o, False] for o in others)
+    return (counts["correct", True], counts["correct", False], sum(counts[o, True] for o in others),
+            sum(counts[o, False] for o in others))
 
 
 def precision(counts: Counts, level: float = 0.95) -> Share:
@@ -84,7 +87,8 @@ def recall(counts: Counts, level: float = 0.95) -> Share:
 
 
 def kappa(counts: Counts) -> float:
-    """Cohen's kappa of accepted or not against right or wrong; not a number where chance alone agrees everywhere.
+    """Cohen's kappa of accepted or not against right or wrong;
+    not a number where chance alone agrees everywhere.
 
     Cohen 1960, doi:10.1177/001316446002000104.
     """
@@ -96,7 +100,8 @@ def kappa(counts: Counts) -> float:
 # %% ../nbs/05d_calibrate.ipynb #3a3f1b95
 def by_length(verdicts: Iterable[Verdict], responses: Iterable[Response], right: dict[tuple, bool],
               bins: int = 4) -> list[tuple[int, int, Share, Share]]:
-    """Acceptance by length in bins of about equally many answers: shortest and longest (words), share of right and of wrong answers accepted.
+    """Acceptance by length in bins of about equally many answers:
+    shortest and longest (words), share of right and of wrong answers accepted.
 
     Answers of one length are never parted, so there may be fewer bins.
     """
@@ -106,7 +111,8 @@ def by_length(verdicts: Iterable[Verdict], responses: Iterable[Response], right:
     table = []
     for low, high in zip(edges, edges[1:]):
         part = [row for row in rows if low <= row[0] < high]
-        accepted = [[is_accepted for _, is_right, is_accepted in part if is_right is wanted] for wanted in (True, False)]
+        accepted = [[is_accepted for _, is_right, is_accepted in part if is_right is wanted]
+                    for wanted in (True, False)]
         table.append((part[0][0], part[-1][0], *(share(sum(group), len(group)) for group in accepted)))
     return table
 
@@ -116,13 +122,15 @@ def plot_by_length(table: list[tuple[int, int, Share, Share]], title: str = "", 
     import matplotlib.pyplot as plt
 
     ax = ax or plt.subplots(figsize=(4, 3), layout="constrained")[1]
-    for column, color, marker, name in ((2, "tab:blue", "o", "right answers"), (3, "tab:orange", "s", "wrong answers")):
+    for column, color, marker, name in ((2, "tab:blue", "o", "right answers"),
+                                        (3, "tab:orange", "s", "wrong answers")):
         points = [(x, row[column]) for x, row in enumerate(table) if row[column].total]
         spans = [[s.value - s.low for _, s in points], [s.high - s.value for _, s in points]]
         places, values = [x + 0.06 * (column - 2) for x, _ in points], [s.value for _, s in points]
         ax.errorbar(places, values, _not_below_zero(spans), fmt=marker, color=color, capsize=3, label=name)
     words = [_span(low, high) for low, high, *_ in table]
-    ax.set(xticks=range(len(table)), xticklabels=words, xlabel="words", ylabel="accepted", ylim=(-0.04, 1.04), title=title)
+    ax.set(xticks=range(len(table)), xticklabels=words, xlabel="words", ylabel="accepted", ylim=(-0.04, 1.04),
+           title=title)
     return ax
 
 
@@ -142,10 +150,11 @@ def _some_labelled(verdicts: list[Verdict], labels: dict[tuple, bool]) -> None:
 
 
 def calibration(verdicts: list[Verdict], responses: list[Response] | None = None, level: float = 0.95) -> str:
-    """What labelled verdicts say of their judge, as text: the confusion matrix, precision, recall, kappa, and acceptance by length.
+    """What labelled verdicts say of their judge, as text:
+    the confusion matrix, precision, recall, kappa, and acceptance by length.
 
-    Labels are in the field `right` of the responses, or of the verdicts, which come first. Verdicts without one are left out, and counted.
-    Raises RecordError where there is no label at all. Lengths need the responses.
+    Labels are in the field `right` of the responses, or of the verdicts, which come first. Verdicts without one
+    are left out, and counted. Raises RecordError where there is no label at all. Lengths need the responses.
     """
     labels = labels_of(responses or []) | labels_of(verdicts)
     _some_labelled(verdicts, labels)
@@ -156,9 +165,11 @@ def calibration(verdicts: list[Verdict], responses: list[Response] | None = None
     lines = [f"{len(judged)} labelled verdicts of {names}{left_out}", f"{'':12}{'right':>8}{'wrong':>8}"]
     lines += [f"{label:12}{counts[label, True]:8}{counts[label, False]:8}" for label in LABELS]
     kept, error, lost, _ = _four(counts)
-    lines += [f"precision of acceptance {precision(counts, level)}: {kept} of {kept + error} accepted answers are right",
-              f"recall of acceptance    {recall(counts, level)}: {kept} of {kept + lost} right answers are accepted",
-              f"Cohen's kappa           {kappa(counts):6.2f}"]
+    lines += [
+        f"precision of acceptance {precision(counts, level)}: "
+        f"{kept} of {kept + error} accepted answers are right",
+        f"recall of acceptance    {recall(counts, level)}: {kept} of {kept + lost} right answers are accepted",
+        f"Cohen's kappa           {kappa(counts):6.2f}"]
     return "\n".join(lines + (_length_lines(judged, responses, labels) if responses else []))
 
 
@@ -166,4 +177,5 @@ def _length_lines(judged: list[Verdict], responses: list[Response], labels: dict
     there = {key_of(r) for r in responses}
     table = by_length([v for v in judged if key_of(v) in there], responses, labels)
     lines = [f"{'words':>12}   accepted of the right            accepted of the wrong"] if table else []
-    return lines + [f"{_span(low, high):>12}   {str(of_right):30}   {of_wrong}" for low, high, of_right, of_wrong in table]
+    return lines + [f"{_span(low, high):>12}   {str(of_right):30}   {of_wrong}"
+                    for low, high, of_right, of_wrong in table]

@@ -18,12 +18,14 @@ from typing import Annotated, Optional
 import typer
 
 # %% ../nbs/11_cli.ipynb #4b08c791
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
-                  help="Selective Self-Rehearsal (arXiv 2409.04787): fine-tune a language model on its own right answers, and keep what it knew.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+                  rich_markup_mode="rich", help="Selective Self-Rehearsal (arXiv 2409.04787): "
+                  "fine-tune a language model on its own right answers, and keep what it knew.")
 
 
 @app.callback()
-def _common(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
+def _common(debug: Annotated[bool,
+                             typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
     os.environ["SSR_DEBUG"] = "1" if debug else os.environ.get("SSR_DEBUG", "")
 
 
@@ -49,21 +51,27 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(130 if stopped else 2 if isinstance(error, (ValueError, FileNotFoundError)) else 1)
 
 # %% ../nbs/11_cli.ipynb #63b19785
-Examples = Annotated[str, typer.Option(help="Examples: `microworld`, or a file (JSONL of ours or of TRL, SQuAD 2.0 JSON, GSM8K JSONL), or a data set of the hub.")]
+Examples = Annotated[str, typer.Option(help="Examples: `microworld`, or a file (JSONL of ours or of TRL, "
+                                       "SQuAD 2.0 JSON, GSM8K JSONL), or a data set of the hub.")]
 Responses = Annotated[Path, typer.Option(help="Responses, as `ssr respond` writes them, or made elsewhere.")]
 Verdicts = Annotated[Path, typer.Option(help="Verdicts, as `ssr judge` writes them.")]
 Out = Annotated[Path, typer.Option(help="Where the result goes. A run that was stopped goes on from there.")]
 Model = Annotated[str, typer.Option(help="The base model: `microworld`, a folder, or a name of the hub.")]
 Backend = Annotated[str, typer.Option(help="auto, unsloth or transformers.")]
 Threads = Annotated[Optional[int], typer.Option(help="CPU threads; measured where it isn't given.")]
-MaxNewTokens = Annotated[int, typer.Option(help="Longest answer, in tokens; longer ones are cut off and rejected.")]
-Endpoint = Annotated[Optional[str], typer.Option(help="Ask an OpenAI-compatible server, such as http://localhost:8000/v1, for the model of that name. The key: SSR_API_KEY.")]
+MaxNewTokens = Annotated[int,
+                         typer.Option(help="Longest answer, in tokens; longer ones are cut off and rejected.")]
+Endpoint = Annotated[Optional[str],
+                     typer.Option(help="Ask an OpenAI-compatible server, such as http://localhost:8000/v1, "
+                                  "for the model of that name. The key: SSR_API_KEY.")]
 Concurrency = Annotated[int, typer.Option(help="Requests to the endpoint under way at once.")]
 Timeout = Annotated[float, typer.Option(help="Seconds for one request to the endpoint.")]
 
 
-FourBit = Annotated[bool, typer.Option("--load-in-4bit", help="The base model's weights in 4 bits, a quarter of the memory; needs bitsandbytes.")]
-Thinking = Annotated[bool, typer.Option("--thinking", help="Let a model think that can be told not to; its thoughts are kept apart.")]
+FourBit = Annotated[bool, typer.Option("--load-in-4bit", help="The base model's weights in 4 bits, "
+                                       "a quarter of the memory; needs bitsandbytes.")]
+Thinking = Annotated[bool, typer.Option(
+    "--thinking", help="Let a model think that can be told not to; its thoughts are kept apart.")]
 
 
 def _model(name: str, backend: str, threads: int | None, adapter: Path | None = None, **loading):
@@ -75,14 +83,18 @@ def _model(name: str, backend: str, threads: int | None, adapter: Path | None = 
     return load_adapter(lm, adapter) if adapter else lm
 
 # %% ../nbs/11_cli.ipynb #15037771
-@app.command(epilog="Example: ssr respond --examples train.jsonl --model Qwen/Qwen2.5-0.5B-Instruct --out responses.jsonl")
-def respond(examples: Examples, out: Out, model: Model = "microworld", backend: Backend = "auto", max_new_tokens: MaxNewTokens = 256,
-            load_in_4bit: FourBit = False, thinking: Thinking = False,
-            samples: Annotated[int, typer.Option(help="Answers a prompt; more than one needs a temperature.")] = 1,
-            temperature: Annotated[float, typer.Option(help="0 for greedy answers.")] = 0.0,
-            seed: Annotated[int, typer.Option(help="For sampled answers.")] = 0,
-            ask: Annotated[str, typer.Option(help="answer, or with gold in the prompt: paraphrase or rewrite.")] = "answer", threads: Threads = None,
-            endpoint: Endpoint = None, concurrency: Concurrency = 8, timeout: Timeout = 120) -> None:
+@app.command(epilog="Example: ssr respond --examples train.jsonl --model Qwen/Qwen2.5-0.5B-Instruct --out "
+             "responses.jsonl")
+def respond(
+        examples: Examples, out: Out, model: Model = "microworld", backend: Backend = "auto",
+        max_new_tokens: MaxNewTokens = 256,
+        load_in_4bit: FourBit = False, thinking: Thinking = False,
+        samples: Annotated[int, typer.Option(help="Answers a prompt; more than one needs a temperature.")] = 1,
+        temperature: Annotated[float, typer.Option(help="0 for greedy answers.")] = 0.0,
+        seed: Annotated[int, typer.Option(help="For sampled answers.")] = 0,
+        ask: Annotated[str, typer.Option(help="answer, or with gold in the prompt: "
+                                         "paraphrase or rewrite.")] = "answer", threads: Threads = None,
+        endpoint: Endpoint = None, concurrency: Concurrency = 8, timeout: Timeout = 120) -> None:
     "Let the base model answer every prompt, or say gold in its own words."
     from ssr_nb import endpoint as http
     from ssr_nb.methods import REWORDINGS, reword, rewording_for
@@ -96,23 +108,35 @@ def respond(examples: Examples, out: Out, model: Model = "microworld", backend: 
         found = reword(found, getattr(REWORDINGS[rewording_for(found)], ask))
     settings = dict(max_new_tokens=max_new_tokens, samples=samples, temperature=temperature, seed=seed)
     if endpoint:
-        answers = http.respond_through(http.Endpoint(endpoint, model, concurrency, timeout), found, out, **settings)
+        answers = http.respond_through(http.Endpoint(endpoint, model, concurrency, timeout), found, out,
+                                       **settings)
     else:
-        answers = run(found, _model(model, backend, threads, load_in_4bit=load_in_4bit, thinking=thinking), out, **settings)
+        answers = run(found, _model(model, backend, threads, load_in_4bit=load_in_4bit, thinking=thinking), out,
+                      **settings)
     cut = sum(a.finish_reason == "length" for a in answers)
-    print(f"{out}: {len(answers)} answers to {len(found)} prompts, {cut} of them cut off at {max_new_tokens} tokens")
+    print(f"{out}: {len(answers)} answers to {len(found)} prompts, {cut} of them cut off at "
+          f"{max_new_tokens} tokens")
 
 
-@app.command(epilog="Example: ssr judge --examples train.jsonl --responses responses.jsonl --judge squad --out verdicts.jsonl")
+@app.command(epilog="Example: ssr judge --examples train.jsonl --responses responses.jsonl --judge squad --out "
+             "verdicts.jsonl")
 def judge(examples: Examples, responses: Responses, out: Out,
-          judge: Annotated[str, typer.Option(help="exact, contains, squad, numeric, refusal, micro; llm (a language model) or code (the examples' tests).")] = "squad",
-          judge_model: Annotated[Optional[str], typer.Option(help="For llm: a folder, a name of the hub, or of the endpoint. Without it, --replies are replayed.")] = None,
+          judge: Annotated[str, typer.Option(help="exact, contains, squad, numeric, refusal, micro; llm (a "
+                                             "language model) or code (the examples' tests).")] = "squad",
+          judge_model: Annotated[Optional[str],
+                                 typer.Option(help="For llm: a folder, a name of the hub, or of the endpoint. "
+                                              "Without it, --replies are replayed.")] = None,
           endpoint: Endpoint = None, concurrency: Concurrency = 8, timeout: Timeout = 120,
-          replies: Annotated[Optional[Path], typer.Option(help="For llm: the file that keeps every reply; OUT with .replies.jsonl where it isn't given.")] = None,
-          prompts: Annotated[Optional[Path], typer.Option(help="For llm: a YAML file of prompts named answerable, unanswerable or open.")] = None,
-          open_answers: Annotated[bool, typer.Option("--open-answers", help="For llm: gold is one good answer among many.")] = False,
+          replies: Annotated[Optional[Path], typer.Option(help="For llm: the file that keeps every reply; OUT "
+                                                          "with .replies.jsonl where it isn't given.")] = None,
+          prompts: Annotated[Optional[Path], typer.Option(
+              help="For llm: a YAML file of prompts named answerable, unanswerable or open.")] = None,
+          open_answers: Annotated[bool, typer.Option(
+              "--open-answers", help="For llm: gold is one good answer among many.")] = False,
           backend: Backend = "auto", threads: Threads = None,
-          allow_unisolated_code: Annotated[bool, typer.Option("--allow-unisolated-code", help="For code: run programs also where they can't be kept in.")] = False) -> None:
+          allow_unisolated_code: Annotated[bool, typer.Option(
+              "--allow-unisolated-code",
+              help="For code: run programs also where they can't be kept in.")] = False) -> None:
     "Judge every answer: is it as right as gold?"
     from collections import Counter
 
@@ -120,32 +144,47 @@ def judge(examples: Examples, responses: Responses, out: Out,
     from ssr_nb.records import Response, read_records
     from ssr_nb.tasks import load_examples
 
-    only_llm = {"--judge-model": judge_model, "--endpoint": endpoint, "--replies": replies, "--prompts": prompts, "--open-answers": open_answers}
+    only_llm = {"--judge-model": judge_model, "--endpoint": endpoint, "--replies": replies,
+                "--prompts": prompts, "--open-answers": open_answers}
     if judge != "llm" and any(only_llm.values()):
-        raise ValueError(f"found {', '.join(name for name, value in only_llm.items() if value)} with judge {judge!r}; expected --judge llm")
+        raise ValueError(f"found {', '.join(name for name, value in only_llm.items() if value)} with judge "
+                         f"{judge!r}; expected --judge llm")
     rule, found, answers = judge, load_examples(examples), read_records(responses, Response)
     if judge == "llm":
-        rule = _language_model_judge(_speaker(judge_model, endpoint, concurrency, timeout, backend, threads), replies, out, prompts, open_answers)
+        rule = _language_model_judge(_speaker(judge_model, endpoint, concurrency, timeout, backend, threads),
+                                     replies, out, prompts, open_answers)
     elif judge == "code":
         from ssr_nb.code_judge import code_judge
         rule = code_judge(allow_unisolated=allow_unisolated_code)
     verdicts = run(found, answers, judge=rule, out=out)
     labels = Counter(v.label for v in verdicts)
-    print(f"{out}: {len(verdicts)} verdicts of {judge}: " + ", ".join(f"{label} {n}" for label, n in labels.most_common()))
+    print(f"{out}: {len(verdicts)} verdicts of {judge}: "
+          + ", ".join(f"{label} {n}" for label, n in labels.most_common()))
 
 
-@app.command(epilog="Example: ssr rehearse --examples train.jsonl --responses responses.jsonl --verdicts verdicts.jsonl --method ssr --out targets.jsonl")
-def rehearse(examples: Examples, out: Out, responses: Annotated[Optional[Path], typer.Option(help="Responses; methods of gold alone need none.")] = None,
-             verdicts: Annotated[Optional[Path], typer.Option(help="Verdicts; methods of gold alone need none.")] = None,
-             method: Annotated[str, typer.Option(help="sft, ssr, rft, s3ft, sdft, replay, ours, ...: a row of the table of methods.")] = "ssr",
-             missing: Annotated[str, typer.Option(help="What an example without verdict becomes: error, or gold.")] = "error",
-             paraphrases: Annotated[Optional[Path], typer.Option(help="Of `ssr respond --ask paraphrase`; for s3ft, own-style.")] = None,
-             paraphrase_verdicts: Annotated[Optional[Path], typer.Option(help="Verdicts on the paraphrases.")] = None,
-             rewrites: Annotated[Optional[Path], typer.Option(help="Of `ssr respond --ask rewrite`; for sdft.")] = None,
+@app.command(epilog="Example: ssr rehearse --examples train.jsonl --responses responses.jsonl --verdicts "
+             "verdicts.jsonl --method ssr --out targets.jsonl")
+def rehearse(examples: Examples, out: Out, responses: Annotated[Optional[Path], typer.Option(
+    help="Responses; methods of gold alone need none.")] = None,
+             verdicts: Annotated[Optional[Path],
+                                 typer.Option(help="Verdicts; methods of gold alone need none.")] = None,
+             method: Annotated[str, typer.Option(help="sft, ssr, rft, s3ft, sdft, replay, ours, ...: "
+                                                 "a row of the table of methods.")] = "ssr",
+             missing: Annotated[str, typer.Option(
+                 help="What an example without verdict becomes: error, or gold.")] = "error",
+             paraphrases: Annotated[Optional[Path], typer.Option(
+                 help="Of `ssr respond --ask paraphrase`; for s3ft, own-style.")] = None,
+             paraphrase_verdicts: Annotated[Optional[Path],
+                                            typer.Option(help="Verdicts on the paraphrases.")] = None,
+             rewrites: Annotated[Optional[Path],
+                                 typer.Option(help="Of `ssr respond --ask rewrite`; for sdft.")] = None,
              rewrite_verdicts: Annotated[Optional[Path], typer.Option(help="Verdicts on the rewrites.")] = None,
-             replay_examples: Annotated[Optional[str], typer.Option(help="General prompts, for replay.")] = None,
-             replay_responses: Annotated[Optional[Path], typer.Option(help="The base model's answers to them.")] = None,
-             replay_share: Annotated[Optional[float], typer.Option(help="Their share of the rows; the table's where it isn't given.")] = None) -> None:
+             replay_examples: Annotated[Optional[str],
+                                        typer.Option(help="General prompts, for replay.")] = None,
+             replay_responses: Annotated[Optional[Path],
+                                         typer.Option(help="The base model's answers to them.")] = None,
+             replay_share: Annotated[Optional[float], typer.Option(
+                 help="Their share of the rows; the table's where it isn't given.")] = None) -> None:
     "Make the targets of a method: own answers, paraphrases, gold, replay."
     from ssr_nb.methods import add_replay, replay_targets
     from ssr_nb.records import Response, Verdict, read_records, write_records
@@ -154,15 +193,18 @@ def rehearse(examples: Examples, out: Out, responses: Annotated[Optional[Path], 
     from ssr_nb.tasks import load_examples
 
     row = method_named(method)
-    given = {"responses": (responses, verdicts), "paraphrases": (paraphrases, paraphrase_verdicts), "rewrites": (rewrites, rewrite_verdicts)}
+    given = {"responses": (responses, verdicts), "paraphrases": (paraphrases, paraphrase_verdicts),
+             "rewrites": (rewrites, rewrite_verdicts)}
     for need in row.needs:
         if need in given and not all(given[need]):
             judged = "verdicts" if need == "responses" else f"{need[:-1]}-verdicts"
             raise ValueError(f"found method {method!r} without --{need} and --{judged}; expected both")
     if row.replay and not (replay_examples and replay_responses):
-        raise ValueError(f"found method {method!r} without --replay-examples and --replay-responses; expected both")
+        raise ValueError(f"found method {method!r} without --replay-examples and --replay-responses; "
+                         "expected both")
     found = load_examples(examples)
-    read = {name: (read_records(said, Response), read_records(judged, Verdict)) for name, (said, judged) in given.items() if said and judged}
+    read = {name: (read_records(said, Response), read_records(judged, Verdict))
+            for name, (said, judged) in given.items() if said and judged}
     own = read.pop("responses", ([], []))
     targets = run(found, *own, method, missing, **read)
     if row.replay:
@@ -172,19 +214,27 @@ def rehearse(examples: Examples, out: Out, responses: Annotated[Optional[Path], 
     print(f"{out}: {mix(found, targets, *own)}")
 
 
-@app.command(epilog="Example: ssr train --targets targets.jsonl --model Qwen/Qwen2.5-0.5B-Instruct --learning-rate 2e-4 --out adapter")
-def train(targets: Annotated[Path, typer.Option(help="Targets, as `ssr rehearse` writes them.")], out: Out, model: Model = "microworld",
-          backend: Backend = "auto", load_in_4bit: FourBit = False, learning_rate: Annotated[float, typer.Option(help="Highest learning rate; it falls linearly to 0.")] = 2e-4,
+@app.command(epilog="Example: ssr train --targets targets.jsonl --model Qwen/Qwen2.5-0.5B-Instruct "
+             "--learning-rate 2e-4 --out adapter")
+def train(targets: Annotated[Path, typer.Option(help="Targets, as `ssr rehearse` writes them.")], out: Out,
+          model: Model = "microworld",
+          backend: Backend = "auto", load_in_4bit: FourBit = False, learning_rate: Annotated[
+              float, typer.Option(help="Highest learning rate; it falls linearly to 0.")] = 2e-4,
           epochs: Annotated[float, typer.Option(help="Passes over the targets.")] = 3,
-          steps: Annotated[Optional[int], typer.Option(help="Optimiser steps, instead of epochs; set it to compare methods.")] = None,
+          steps: Annotated[Optional[int], typer.Option(
+              help="Optimiser steps, instead of epochs; set it to compare methods.")] = None,
           batch_size: Annotated[int, typer.Option(help="Rows a forward pass.")] = 16,
           accumulation: Annotated[int, typer.Option(help="Forward passes a step.")] = 1,
-          rank: Annotated[int, typer.Option(help="LoRA's rank.")] = 8, alpha: Annotated[int, typer.Option(help="LoRA's alpha.")] = 16,
+          rank: Annotated[int, typer.Option(help="LoRA's rank.")] = 8,
+          alpha: Annotated[int, typer.Option(help="LoRA's alpha.")] = 16,
           dropout: Annotated[float, typer.Option(help="LoRA's dropout.")] = 0.0,
-          max_length: Annotated[int, typer.Option(help="Longest row in tokens; longer targets are named and refused.")] = 2048,
+          max_length: Annotated[int, typer.Option(
+              help="Longest row in tokens; longer targets are named and refused.")] = 2048,
           seed: Annotated[int, typer.Option(help="For the first adapter and the order of rows.")] = 0,
-          checkpoint_every: Annotated[int, typer.Option(help="Steps between checkpoints; 0 for none.")] = 50, threads: Threads = None,
-          method: Annotated[str, typer.Option(help="A row of the table of methods: its loss, mask and scaling; named in the model card.")] = "") -> None:
+          checkpoint_every: Annotated[int, typer.Option(help="Steps between checkpoints; 0 for none.")] = 50,
+          threads: Threads = None,
+          method: Annotated[str, typer.Option(help="A row of the table of methods: its loss, mask and scaling; "
+                                              "named in the model card.")] = "") -> None:
     "Fine-tune the base model on the targets with LoRA."
     from ssr_nb.methods import REWORDINGS, mask_surprising, rewording_for, settings_for
     from ssr_nb.publish import write_card
@@ -193,25 +243,34 @@ def train(targets: Annotated[Path, typer.Option(help="Targets, as `ssr rehearse`
     from ssr_nb.train import TrainingSettings
     from ssr_nb.train import train as run
 
-    settings = TrainingSettings(learning_rate=learning_rate, epochs=epochs, steps=steps, batch_size=batch_size, accumulation=accumulation, rank=rank,
-                                alpha=alpha, dropout=dropout, max_length=max_length, seed=seed, checkpoint_every=checkpoint_every)
+    settings = TrainingSettings(learning_rate=learning_rate, epochs=epochs, steps=steps, batch_size=batch_size,
+                                accumulation=accumulation, rank=rank, alpha=alpha, dropout=dropout,
+                                max_length=max_length, seed=seed, checkpoint_every=checkpoint_every)
     found, lm = read_records(targets, Target), _model(model, backend, threads, load_in_4bit=load_in_4bit)
     if row := METHODS.get(method):  # any other name is the user's own, and only named
-        settings = replace(settings_for(row, settings), teacher_prompt=REWORDINGS[rewording_for([t for t in found if t.source != "replay"])].teacher)
+        settings = replace(settings_for(row, settings), teacher_prompt=REWORDINGS[rewording_for(
+            [t for t in found if t.source != "replay"])].teacher)
         if row.mask_above is not None:
             found = mask_surprising(found, lm, row.mask_above)
             print(mix(found, found))
     trained = run(found, lm, out, settings, method=method)
     write_card(out, command=shlex.join(["ssr", *map(str, _typed)]))
-    print(f"{out}: {len(trained.losses)} steps on {len(found)} targets, loss {trained.losses[0]:.3f} -> {trained.losses[-1]:.3f} nats per token")
+    print(f"{out}: {len(trained.losses)} steps on {len(found)} targets, loss {trained.losses[0]:.3f} -> "
+          f"{trained.losses[-1]:.3f} nats per token")
 
 
-@app.command(epilog="Example: ssr evaluate --examples test.jsonl --model Qwen/Qwen2.5-0.5B-Instruct --adapter adapter --judge squad --out scores.jsonl")
-def evaluate(out: Out, examples: Annotated[str, typer.Option(help="Examples of the target task; `microworld` brings all its suites.")] = "microworld",
-             model: Model = "microworld", adapter: Annotated[Optional[Path], typer.Option(help="An adapter folder; the base model without it.")] = None,
-             judge: Annotated[str, typer.Option(help="exact, contains, squad, numeric, refusal or micro.")] = "squad", backend: Backend = "auto",
-             base_scores: Annotated[Optional[Path], typer.Option(help="Scores of the base model on the same examples: adds KL(base, tuned).")] = None,
-             max_new_tokens: MaxNewTokens = 256, threads: Threads = None, load_in_4bit: FourBit = False, thinking: Thinking = False,
+@app.command(epilog="Example: ssr evaluate --examples test.jsonl --model Qwen/Qwen2.5-0.5B-Instruct --adapter "
+             "adapter --judge squad --out scores.jsonl")
+def evaluate(out: Out, examples: Annotated[str, typer.Option(
+    help="Examples of the target task; `microworld` brings all its suites.")] = "microworld",
+             model: Model = "microworld", adapter: Annotated[Optional[Path], typer.Option(
+                 help="An adapter folder; the base model without it.")] = None,
+             judge: Annotated[str, typer.Option(help="exact, contains, squad, numeric, "
+                                                "refusal or micro.")] = "squad", backend: Backend = "auto",
+             base_scores: Annotated[Optional[Path], typer.Option(
+                 help="Scores of the base model on the same examples: adds KL(base, tuned).")] = None,
+             max_new_tokens: MaxNewTokens = 256, threads: Threads = None, load_in_4bit: FourBit = False,
+             thinking: Thinking = False,
              method: Annotated[str, typer.Option(help="What the scores carry as method.")] = "",
              seed: Annotated[int, typer.Option(help="What the scores carry as seed.")] = 0) -> None:
     "Score a model: accuracy by task, gold's perplexity and, against the base model's scores, KL."
@@ -220,7 +279,8 @@ def evaluate(out: Out, examples: Annotated[str, typer.Option(help="Examples of t
     from ssr_nb.records import Score, read_records, write_records
     from ssr_nb.tasks import load_examples
 
-    suites = microworld_suites() if examples == "microworld" else [Suite("target", load_examples(examples), judge)]
+    suites = (microworld_suites() if examples == "microworld"
+              else [Suite("target", load_examples(examples), judge)])
     before = read_records(base_scores, Score) if base_scores else []
     made = _made(adapter)
     lm = _model(model, backend, threads, adapter, load_in_4bit=load_in_4bit, thinking=thinking)
@@ -232,7 +292,8 @@ def evaluate(out: Out, examples: Annotated[str, typer.Option(help="Examples of t
         print(f"{task:24} {100 * sum(part) / len(part):5.1f}% of {len(part)}")
 
 # %% ../nbs/11_cli.ipynb #a1c0de02
-def _speaker(model: str | None, endpoint: str | None, concurrency: int, timeout: float, backend: str, threads: int | None):
+def _speaker(model: str | None, endpoint: str | None, concurrency: int, timeout: float, backend: str,
+             threads: int | None):
     "The language model that judges; None where replies are to be replayed."
     from ssr_nb.llm_judge import endpoint_speaker, model_speaker
 
@@ -248,17 +309,21 @@ def _language_model_judge(speaker, replies: Path | None, out: Path, prompts: Pat
     from ssr_nb.llm_judge import PROMPTS, llm_judge, read_prompts
 
     if speaker is None and replies is None:
-        raise ValueError("found judge 'llm' without --judge-model and without --replies; expected a model to ask, or replies to replay")
-    return llm_judge(speaker, replies or out.with_suffix(".replies.jsonl"), read_prompts(prompts) if prompts else PROMPTS, open_answers)
+        raise ValueError("found judge 'llm' without --judge-model and without --replies; "
+                         "expected a model to ask, or replies to replay")
+    return llm_judge(speaker, replies or out.with_suffix(".replies.jsonl"),
+                     read_prompts(prompts) if prompts else PROMPTS, open_answers)
 
 
 @app.command(epilog="Example: ssr calibrate --verdicts verdicts.jsonl --responses responses.jsonl")
-def calibrate(verdicts: Verdicts, responses: Annotated[Optional[Path], typer.Option(help="The answers, with a field `right` (true or false), unless the verdicts have it.")] = None) -> None:
+def calibrate(verdicts: Verdicts, responses: Annotated[Optional[Path], typer.Option(
+    help="The answers, with a field `right` (true or false), unless the verdicts have it.")] = None) -> None:
     "Measure a judge against labels: confusion matrix, precision, recall, kappa, and acceptance by length."
     from ssr_nb.calibrate import calibration
     from ssr_nb.records import Response, Verdict, read_records
 
-    print(calibration(read_records(verdicts, Verdict), read_records(responses, Response) if responses else None))
+    print(calibration(read_records(verdicts, Verdict),
+                      read_records(responses, Response) if responses else None))
 
 # %% ../nbs/11_cli.ipynb #f4ba7022
 def _made(adapter: Path | None) -> dict:
@@ -271,15 +336,21 @@ def _made(adapter: Path | None) -> dict:
     if not path.is_file():
         return {"method": adapter.name}
     record = json.loads(path.read_text(encoding="utf-8"))
-    return {"method": record["method"] or adapter.name, "seed": record["settings"]["seed"], "learning_rate": record["settings"]["learning_rate"]}
+    return {"method": record["method"] or adapter.name, "seed": record["settings"]["seed"],
+            "learning_rate": record["settings"]["learning_rate"]}
 
 # %% ../nbs/11_cli.ipynb #9da93326
-@app.command(epilog="Example: ssr benchmark mmlu hellaswag --model Qwen/Qwen2.5-0.5B-Instruct --adapter adapter --out benchmarks.jsonl")
-def benchmark(tasks: Annotated[list[str], typer.Argument(help="Tasks of lm-eval.")], out: Out, model: Model = "microworld",
-              adapter: Annotated[Optional[Path], typer.Option(help="An adapter folder: base and tuned are scored on the same items.")] = None,
-              include: Annotated[Optional[Path], typer.Option(help="A folder of own tasks (YAML); no others are then known, and no net is needed.")] = None,
+@app.command(epilog="Example: ssr benchmark mmlu hellaswag --model Qwen/Qwen2.5-0.5B-Instruct --adapter "
+             "adapter --out benchmarks.jsonl")
+def benchmark(tasks: Annotated[list[str], typer.Argument(help="Tasks of lm-eval.")], out: Out,
+              model: Model = "microworld",
+              adapter: Annotated[Optional[Path], typer.Option(
+                  help="An adapter folder: base and tuned are scored on the same items.")] = None,
+              include: Annotated[Optional[Path], typer.Option(help="A folder of own tasks (YAML); no others "
+                                                              "are then known, and no net is needed.")] = None,
               limit: Annotated[Optional[int], typer.Option(help="The first items of each task.")] = None,
-              few_shot: Annotated[Optional[int], typer.Option(help="Examples in the prompt, instead of the task's own number.")] = None,
+              few_shot: Annotated[Optional[int], typer.Option(
+                  help="Examples in the prompt, instead of the task's own number.")] = None,
               batch_size: Annotated[int, typer.Option(help="Rows at once; halved where memory runs out.")] = 16,
               chat: Annotated[bool, typer.Option("--chat", help="Prompts through the chat template.")] = False,
               backend: Backend = "auto", threads: Threads = None, load_in_4bit: FourBit = False) -> None:
@@ -288,20 +359,25 @@ def benchmark(tasks: Annotated[list[str], typer.Argument(help="Tasks of lm-eval.
     from ssr_nb.records import write_records
 
     lm, made = _model(model, backend, threads, adapter, load_in_4bit=load_in_4bit), _made(adapter)
-    settings = dict(include=include, limit=limit, few_shot=few_shot, batch_size=batch_size, chat=chat, seed=made.get("seed", 0))
-    scores = compare_benchmarks(lm, tasks, made["method"], learning_rate=made.get("learning_rate"), **settings) if adapter else run_benchmarks(lm, tasks, **settings)
+    settings = dict(include=include, limit=limit, few_shot=few_shot, batch_size=batch_size, chat=chat,
+                    seed=made.get("seed", 0))
+    scores = (compare_benchmarks(lm, tasks, made["method"], learning_rate=made.get("learning_rate"), **settings)
+              if adapter else run_benchmarks(lm, tasks, **settings))
     write_records(out, scores)
     for task, method in dict.fromkeys((s.task, s.method) for s in scores):
         part = [s.score for s in scores if (s.task, s.method) == (task, method)]
         print(f"{task:24} {method:8} {100 * sum(part) / len(part):5.1f}% of {len(part)}")
 
 
-@app.command(epilog="Example: ssr card adapter --scores scores.jsonl --base-scores base.jsonl --data 'SQuAD 2.0, 1000 questions'")
+@app.command(epilog="Example: ssr card adapter --scores scores.jsonl --base-scores base.jsonl --data 'SQuAD "
+             "2.0, 1000 questions'")
 def card(adapter: Annotated[Path, typer.Argument(help="An adapter folder, as `ssr train` writes it.")],
          scores: Annotated[Optional[Path], typer.Option(help="Scores of the tuned model.")] = None,
-         base_scores: Annotated[Optional[Path], typer.Option(help="Scores of the base model on the same items: adds paired differences.")] = None,
+         base_scores: Annotated[Optional[Path], typer.Option(
+             help="Scores of the base model on the same items: adds paired differences.")] = None,
          data: Annotated[str, typer.Option(help="What the examples are, in a sentence.")] = "") -> None:
-    "Write the model card of an adapter: method, data, shares, scores with intervals, and the command that made it."
+    ("Write the model card of an adapter: method, data, shares, scores with intervals, "
+     "and the command that made it.")
     from ssr_nb.publish import write_card
     from ssr_nb.records import Score, read_records
 
@@ -310,10 +386,13 @@ def card(adapter: Annotated[Path, typer.Argument(help="An adapter folder, as `ss
 
 
 @app.command(epilog="Example: ssr merge adapter --out merged")
-def merge(adapter: Annotated[Path, typer.Argument(help="An adapter folder.")], out: Annotated[Path, typer.Option(help="A new folder for the model.")],
-          base: Annotated[Optional[str], typer.Option(help="The base model; the adapter's own where it isn't given.")] = None,
+def merge(adapter: Annotated[Path, typer.Argument(help="An adapter folder.")],
+          out: Annotated[Path, typer.Option(help="A new folder for the model.")],
+          base: Annotated[Optional[str],
+                          typer.Option(help="The base model; the adapter's own where it isn't given.")] = None,
           dtype: Annotated[str, typer.Option(help="bfloat16, float16 or float32.")] = "bfloat16",
-          push: Annotated[str, typer.Option(help="Upload the model to the hub as OWNER/NAME, private; nothing is uploaded without this.")] = "") -> None:
+          push: Annotated[str, typer.Option(help="Upload the model to the hub as OWNER/NAME, private; "
+                                            "nothing is uploaded without this.")] = "") -> None:
     "Merge an adapter into its base: a whole model that needs no PEFT."
     from ssr_nb.publish import push as upload
     from ssr_nb.publish import save_merged
@@ -335,13 +414,17 @@ def _show(run: Path) -> None:
     summary = read_summary(run)
     console.print(table(summary, console.width))
     console.print(headline(summary), highlight=False)
-    console.print(f"[dim]{summary['seconds']['total']:.0f} s. Open {page} for the plots and the answers; pictures: {', '.join(p.name for p in pictures)}[/dim]", highlight=False, soft_wrap=True)
+    console.print(f"[dim]{summary['seconds']['total']:.0f} s. Open {page} for the plots and the answers; "
+                  f"pictures: {', '.join(p.name for p in pictures)}[/dim]", highlight=False, soft_wrap=True)
 
 
 @app.command(epilog="Example: ssr compare compare.yaml --out runs/mine")
-def compare(config: Annotated[Path, typer.Argument(help="A YAML file: methods, learning_rates, seeds, model, data, judge, training, ...")],
-            out: Annotated[Path, typer.Option(help="The run's folder; a stopped run goes on from there.")] = Path("run")) -> None:
-    "Methods x learning rates x seeds, on the same prompts and steps, with paired intervals; ends with `report`."
+def compare(config: Annotated[Path, typer.Argument(help="A YAML file: methods, learning_rates, seeds, model, "
+                                                   "data, judge, training, ...")],
+            out: Annotated[Path, typer.Option(
+                help="The run's folder; a stopped run goes on from there.")] = Path("run")) -> None:
+    ("Methods x learning rates x seeds, on the same prompts and steps, with paired intervals; "
+     "ends with `report`.")
     from ssr_nb.compare import compare as run
     from ssr_nb.compare import read_comparison
 
@@ -350,21 +433,26 @@ def compare(config: Annotated[Path, typer.Argument(help="A YAML file: methods, l
 
 
 @app.command(epilog="Example: ssr demo --out demo")
-def demo(out: Annotated[Path, typer.Option(help="The run's folder; a stopped run goes on from there.")] = Path("demo"),
-         workers: Annotated[Optional[int], typer.Option(help="Arms side by side; one a core where it isn't given.")] = None) -> None:
-    "The whole method on the embedded default: base, SFT and SSR at three learning rates, three seeds; ends with `report`."
+def demo(out: Annotated[Path, typer.Option(help="The run's folder; a stopped run goes on from there.")] = Path(
+    "demo"),
+         workers: Annotated[Optional[int], typer.Option(
+             help="Arms side by side; one a core where it isn't given.")] = None) -> None:
+    ("The whole method on the embedded default: base, SFT and SSR at three learning rates, three seeds; "
+     "ends with `report`.")
     from ssr_nb.compare import Comparison
     from ssr_nb.compare import compare as run
 
-    print("Selective Self-Rehearsal on the micro-world: a small language model learns to answer from a passage, or to say that it can't.\n"
-          "SFT trains on an annotator's terse gold; SSR on the model's own answers where they are right, and on gold elsewhere.")
+    print("Selective Self-Rehearsal on the micro-world: a small language model learns to answer from a "
+          "passage, or to say that it can't.\nSFT trains on an annotator's terse gold; "
+          "SSR on the model's own answers where they are right, and on gold elsewhere.")
     run(Comparison(workers=workers, backend="transformers"), out)
     _show(out)
 
 
 @app.command(epilog="Example: ssr report runs/mine")
 def report(run: Annotated[Path, typer.Argument(help="The folder of a finished run.")]) -> None:
-    "The table of a finished run, its pictures (PNG), and one self-contained page with the answers: report.html."
+    ("The table of a finished run, its pictures (PNG), and one self-contained page with "
+     "the answers: report.html.")
     _show(run)
 
 # %% ../nbs/11_cli.ipynb #0086a2c1

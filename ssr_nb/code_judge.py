@@ -35,7 +35,8 @@ def code_in(answer: str) -> str | None:
     ('x = 1\\n', 'x = 1', None)
     """
     answer = answer.replace("[BEGIN]", "").replace("[DONE]", "")  # how MBPP's own prompt marks code
-    blocks = [code for language, code in _BLOCK.findall(answer) if language.lower() in ("", "python", "py", "python3")]
+    blocks = [code for language, code in _BLOCK.findall(answer)
+              if language.lower() in ("", "python", "py", "python3")]
     program = "\n".join(blocks) if blocks else answer.strip()
     try:
         return program if ast.parse(program).body else None
@@ -179,7 +180,8 @@ send(telling, {"label": label, "passed": passed, "why": why, "said": said})
 # %% ../nbs/05c_code_judge.ipynb #f16e7e64
 @dataclass(frozen=True)
 class Limits:
-    """For one answer: seconds on the clock (`time`), of processor (`cpu`), bytes of memory and of a file, open files."""
+    """For one answer: seconds on the clock (`time`), of processor (`cpu`), bytes of
+    memory and of a file, open files."""
 
     time: float = 10.0
     cpu: int = 8
@@ -258,13 +260,17 @@ class IsolationError(RuntimeError):
 def _places() -> tuple[list[str], list[list[str]]]:
     """The folders and files that Python needs, and the links at the root (`/lib` -> `usr/lib`)."""
     prefix = os.path.realpath(sys.base_prefix)
-    standing = ["/usr", *(name for name in ("/lib", "/lib32", "/lib64", "/bin") if os.path.isdir(name) and not os.path.islink(name))]
-    paths = [p for p in standing if os.path.isdir(p)] + ([prefix] if not any(prefix == p or prefix.startswith(p + "/") for p in standing) else [])
+    standing = ["/usr", *(name for name in ("/lib", "/lib32", "/lib64", "/bin")
+                          if os.path.isdir(name) and not os.path.islink(name))]
+    paths = ([p for p in standing if os.path.isdir(p)]
+             + ([prefix] if not any(prefix == p or prefix.startswith(p + "/") for p in standing) else []))
     paths += [p for p in ("/etc/ld.so.cache",) if os.path.isfile(p)]
-    return paths, [[name, os.readlink(name)] for name in ("/lib", "/lib32", "/lib64", "/bin") if os.path.islink(name)]
+    return paths, [[name, os.readlink(name)] for name in ("/lib", "/lib32", "/lib64", "/bin")
+                   if os.path.islink(name)]
 
 
-def _command(code: str, fds: tuple[int, ...], lifeline: int, limits: Limits, isolated: bool, root: str) -> list[str]:
+def _command(code: str, fds: tuple[int, ...], lifeline: int, limits: Limits, isolated: bool,
+             root: str) -> list[str]:
     """The command line that runs Python code in a place of its own, or (not isolated) under limits alone."""
     python = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
     arguments = [*map(str, fds)]
@@ -273,21 +279,22 @@ def _command(code: str, fds: tuple[int, ...], lifeline: int, limits: Limits, iso
         return [python, "-I", "-S", "-B", "-c", f"{_LIMIT}\nlimit(**{within!r})\n{code}", *arguments]
     real_root = os.getuid() == 0
     paths, links = _places()
-    job = {"root": root, "paths": paths, "links": links, "real_root": real_root, "limits": within, "python": python, "code": code,
-           "arguments": arguments, "fds": fds, "lifeline": lifeline}
+    job = {"root": root, "paths": paths, "links": links, "real_root": real_root, "limits": within,
+           "python": python, "code": code, "arguments": arguments, "fds": fds, "lifeline": lifeline}
     user = [] if real_root else ["--user", "--map-root-user"]
-    return [shutil.which("unshare") or "unshare", *user, "--net", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child=KILL", "--",
-            python, "-I", "-S", "-B", "-c", _FURNISH, json.dumps(job)]
+    return [shutil.which("unshare") or "unshare", *user, "--net", "--mount", "--pid", "--ipc", "--uts",
+            "--fork", "--kill-child=KILL", "--", python, "-I", "-S", "-B", "-c", _FURNISH, json.dumps(job)]
 
 # %% ../nbs/05c_code_judge.ipynb #c3e8f658
-def _start(code: str, given: str, fds: tuple[int, ...], lifeline: int, limits: Limits, isolated: bool, folder: str, errors) -> subprocess.Popen:
+def _start(code: str, given: str, fds: tuple[int, ...], lifeline: int, limits: Limits, isolated: bool,
+           folder: str, errors) -> subprocess.Popen:
     root = tempfile.mkdtemp(dir=folder)
     with tempfile.TemporaryFile() as file:
         file.write(given.encode("utf-8", "surrogatepass"))
         file.seek(0)
         command = _command(code, fds, lifeline, limits, isolated, root)
-        return subprocess.Popen(command, stdin=file, stdout=subprocess.DEVNULL, stderr=errors, pass_fds=(*fds, lifeline), env={}, cwd=root,
-                                start_new_session=True)
+        return subprocess.Popen(command, stdin=file, stdout=subprocess.DEVNULL, stderr=errors,
+                                pass_fds=(*fds, lifeline), env={}, cwd=root, start_new_session=True)
 
 
 def _end(process: subprocess.Popen) -> None:
@@ -296,8 +303,10 @@ def _end(process: subprocess.Popen) -> None:
     process.wait()
 
 
-def run_tests(program: str, tests: list[str], names: list[str], setup: str = "", limits: Limits = Limits(), isolated: bool = True) -> dict:
-    """Run the tests on a program, in two processes: {"label", "passed" (how many tests), "why", "said" (by the test that failed)}.
+def run_tests(program: str, tests: list[str], names: list[str], setup: str = "", limits: Limits = Limits(),
+              isolated: bool = True) -> dict:
+    """Run the tests on a program, in two processes: {"label", "passed" (how many tests), "why",
+    "said" (by the test that failed)}.
 
     `names` are what the tests call of the program. Raises IsolationError where a process can't be started.
     """
@@ -306,8 +315,10 @@ def run_tests(program: str, tests: list[str], names: list[str], setup: str = "",
     started, theirs = [], {*calls, *results, words[1], lifeline[0]}
     with tempfile.TemporaryDirectory(prefix="ssr_code_") as folder, tempfile.TemporaryFile() as errors:
         try:
-            started.append(_start(_WORKER, program, (calls[0], results[1]), lifeline[0], limits, isolated, folder, subprocess.DEVNULL))
-            started.append(_start(_TESTER, job, (results[0], calls[1], words[1]), lifeline[0], limits, isolated, folder, errors))
+            started.append(_start(_WORKER, program, (calls[0], results[1]), lifeline[0], limits, isolated,
+                                  folder, subprocess.DEVNULL))
+            started.append(_start(_TESTER, job, (results[0], calls[1], words[1]), lifeline[0], limits, isolated,
+                                  folder, errors))
             while theirs:
                 os.close(theirs.pop())
             said = _words(words[0], limits.time)
@@ -317,11 +328,13 @@ def run_tests(program: str, tests: list[str], names: list[str], setup: str = "",
             for process in started:
                 _end(process)
         if said is None:
-            return {"label": "incorrect", "passed": 0, "why": f"takes longer than {limits.time:g} s", "said": ""}
+            return {"label": "incorrect", "passed": 0, "why": f"takes longer than {limits.time:g} s",
+                    "said": ""}
         if not said.startswith(b"ready\n"):
             errors.seek(0)
             lines = errors.read().decode("utf-8", "replace").strip().splitlines() or ["nothing"]
-            raise IsolationError(f"found a test process that didn't start: {lines[-1]}; expected one that counts tests")
+            raise IsolationError(f"found a test process that didn't start: {lines[-1]}; "
+                                 "expected one that counts tests")
         if not said.endswith(b"}\n"):
             return {"label": "incorrect", "passed": 0, "why": "broke the tests' process", "said": ""}
         return json.loads(said.splitlines()[1])
@@ -359,8 +372,10 @@ def look():
     return seen
 '''
 _KEPT_IN = """seen = look()
-assert seen["files"] == [] and seen["environment"].keys() <= {"LC_CTYPE"} and not seen["user"] and seen["parent"] in "01", seen
-assert all("Error" in seen[what] for what in ("network", "fork", "write", "processes")) and seen["own folder"] == "1", seen
+assert seen["files"] == [] and seen["environment"].keys() <= {"LC_CTYPE"} and not seen["user"] and \
+seen["parent"] in "01", seen
+assert all("Error" in seen[what] for what in ("network", "fork", "write", "processes")) and seen["own folder"] \
+== "1", seen
 """
 
 
@@ -376,7 +391,8 @@ def isolation_obstacle() -> str | None:
     except IsolationError as error:
         return f"{error} (are user namespaces switched off here, as in many containers?)"
     if word["label"] != "correct":
-        return f"found a place that doesn't keep a program in ({word['why']} {word['said']}); expected one that does"
+        return (f"found a place that doesn't keep a program in ({word['why']} {word['said']}); "
+                "expected one that does")
     return None
 
 # %% ../nbs/05c_code_judge.ipynb #d9041ea3
@@ -392,47 +408,57 @@ def _defined(code: str | None) -> set[str]:
 
 
 def names_under_test(example: Example, tests: list[str], setup: str = "") -> list[str]:
-    """What the tests use of the program: what gold's code defines; without such code, what they call that neither Python nor the setup has."""
+    """What the tests use of the program: what gold's code defines;
+    without such code, what they call that neither Python nor the setup has."""
     used = {node.id for test in tests for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Name)}
     if names := used & _defined(code_in(example.completion)):
         return sorted(names)
-    called = {n.func.id for test in tests for n in ast.walk(ast.parse(test)) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+    called = {n.func.id for test in tests for n in ast.walk(ast.parse(test))
+              if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
     return sorted(called - set(dir(builtins)) - _defined(setup))
 
 
 def _tests_of(example: Example) -> tuple[list[str], str]:
     tests = example.extra.get("test_list")
     if not isinstance(tests, list) or not tests or not all(isinstance(test, str) for test in tests):
-        raise RecordError(None, None, f"test_list = {tests!r} in example {example.id!r}", "a list of tests, such as 'assert f(1) == 2'")
+        raise RecordError(None, None, f"test_list = {tests!r} in example {example.id!r}",
+                          "a list of tests, such as 'assert f(1) == 2'")
     imports = example.extra.get("test_imports") or []
-    setup = "\n".join([example.extra.get("test_setup_code") or "", *([imports] if isinstance(imports, str) else imports)])
+    setup = "\n".join([example.extra.get("test_setup_code") or "",
+                       *([imports] if isinstance(imports, str) else imports)])
     try:
         compile("\n".join([setup, *tests]), "tests", "exec")
     except (SyntaxError, ValueError) as error:
-        raise RecordError(None, None, f"tests of example {example.id!r} that don't parse ({error})", "Python") from None
+        raise RecordError(None, None, f"tests of example {example.id!r} that don't parse ({error})",
+                          "Python") from None
     return tests, setup
 
 
 def code_judge(limits: Limits = Limits(), allow_unisolated: bool = False) -> Rule:
-    """The rule that runs the program in an answer against the example's `test_list` (Austin et al. 2021, arXiv 2108.07732).
+    """The rule that runs the program in an answer against the example's `test_list`
+    (Austin et al. 2021, arXiv 2108.07732).
 
-    Raises IsolationError where this machine can't keep programs in, unless `allow_unisolated`: then only time, memory, processes
-    (not root's) and file sizes are limited, and a program reads, deletes and sends whatever you could.
+    Raises IsolationError where this machine can't keep programs in, unless `allow_unisolated`: then only time,
+    memory, processes (not root's) and file sizes are limited, and a program reads, deletes and sends whatever
+    you could.
     """
     obstacle = isolation_obstacle()
     if obstacle and not allow_unisolated:
-        raise IsolationError(f"the code judge runs programs that nobody has read, and can't keep them in here: {obstacle}. "
-                             "Use a Linux machine of your own, or allow it explicitly inside a container that you can lose")
+        raise IsolationError(
+            f"the code judge runs programs that nobody has read, and can't keep them in here: {obstacle}. "
+            "Use a Linux machine of your own, or allow it explicitly inside a container that you can lose")
 
     def code(example: Example, answer: str) -> Verdict:
         tests, setup = _tests_of(example)
         program = code_in(answer)
         if program is None:
             return Verdict(example.id, "incorrect", 0.0, "no Python program in the answer", "code")
-        word = run_tests(program, tests, names_under_test(example, tests, setup), setup, limits, isolated=not obstacle)
+        word = run_tests(program, tests, names_under_test(example, tests, setup), setup, limits,
+                         isolated=not obstacle)
         if word["label"] == "correct":
             return Verdict(example.id, "correct", 1.0, f"passes the tests: {len(tests)}", "code")
         score = word["passed"] / len(tests) if word["label"] == "incorrect" else None
-        return Verdict(example.id, word["label"], score, f"{word['why']}: {word['passed']} of {len(tests)} passed", "code")
+        return Verdict(example.id, word["label"], score,
+                       f"{word['why']}: {word['passed']} of {len(tests)} passed", "code")
 
     return code

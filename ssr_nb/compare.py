@@ -31,12 +31,14 @@ from .statistics import summarize
 class Comparison:
     """A comparison; each field is a key of its YAML file.
 
-    `data` is `microworld`, or a mapping: `train` and `target` (sources of examples), optionally `validation`, and `shift` and `general`, each a
-    mapping from a name to a source, or to {examples, judge}. `items` are the micro-world's sizes. `training` takes the fields of TrainingSettings.
-    `samples` is how many answers are drawn for methods that need several, and `rewording` how gold is shown to the model (`micro`, `chat`, or a
-    mapping with `paraphrase`, `rewrite` and `teacher`; by default what suits the data). `replay_share`, `kl_beta`, `stm_threshold` (a perplexity) and
-    `wise_alpha` take the place of the table's values. `data.replay` are the general prompts of replay.
-    `workers` are processes side by side, each with `threads` CPU threads: by default a worker of one thread for each core, and one on a GPU."""
+    `data` is `microworld`, or a mapping: `train` and `target` (sources of examples), optionally `validation`,
+    and `shift` and `general`, each a mapping from a name to a source, or to {examples, judge}. `items` are the
+    micro-world's sizes. `training` takes the fields of TrainingSettings. `samples` is how many answers are
+    drawn for methods that need several, and `rewording` how gold is shown to the model (`micro`, `chat`, or a
+    mapping with `paraphrase`, `rewrite` and `teacher`; by default what suits the data). `replay_share`,
+    `kl_beta`, `stm_threshold` (a perplexity) and `wise_alpha` take the place of the table's values.
+    `data.replay` are the general prompts of replay. `workers` are processes side by side, each with `threads`
+    CPU threads: by default a worker of one thread for each core, and one on a GPU."""
 
     methods: list[str] = field(default_factory=lambda: ["sft", "ssr"])
     learning_rates: list[float] = field(default_factory=lambda: [3e-4, 1e-3, 3e-3])
@@ -81,29 +83,36 @@ def check(config: Comparison) -> Comparison:
     from ssr_nb.judge import JUDGES
     from ssr_nb.train import TrainingSettings
 
-    _require(isinstance(config.methods, list) and bool(config.methods) and len(set(config.methods)) == len(config.methods), "methods", config.methods, "a list of different methods")
+    _require(isinstance(config.methods, list) and bool(config.methods) and len(set(config.methods))
+             == len(config.methods), "methods", config.methods, "a list of different methods")
     for method in config.methods:
         method_named(method)
-    _require(_numbers(config.learning_rates, (int, float)) and min(config.learning_rates) > 0, "learning_rates", config.learning_rates, "a list of different numbers above 0")
+    _require(_numbers(config.learning_rates, (int, float)) and min(config.learning_rates) > 0, "learning_rates",
+             config.learning_rates, "a list of different numbers above 0")
     _require(_numbers(config.seeds, int), "seeds", config.seeds, "a list of different whole numbers")
     _require(config.judge in JUDGES, "judge", config.judge, f"one of {', '.join(JUDGES)}")
-    _require(config.backend in ("auto", "unsloth", "transformers"), "backend", config.backend, "auto, unsloth or transformers")
+    _require(config.backend in ("auto", "unsloth", "transformers"), "backend", config.backend,
+             "auto, unsloth or transformers")
     for key, value in config.items.items():
-        _require(key in ITEMS and isinstance(value, int) and value > 0, f"items.{key}", value, f"a whole number above 0 for one of {', '.join(ITEMS)}")
-    settable = {f.name for f in fields(TrainingSettings)} - {"learning_rate", "seed", "loss", "beta", "scale", "teacher_prompt", "sample_tokens"}
+        _require(key in ITEMS and isinstance(value, int) and value > 0, f"items.{key}", value,
+                 f"a whole number above 0 for one of {', '.join(ITEMS)}")
+    settable = {f.name for f in fields(TrainingSettings)} - {"learning_rate", "seed", "loss", "beta", "scale",
+                                                             "teacher_prompt", "sample_tokens"}
     for key, value in config.training.items():
         _require(key in settable, f"training.{key}", value, f"one of {', '.join(sorted(settable))}")
     TrainingSettings(**config.training)
     for key in ("max_new_tokens", "samples", "resamples", "workers", "threads"):
         value = getattr(config, key)
-        _require((key in ("workers", "threads") and value is None) or (isinstance(value, int) and value > 0), key, value, "a whole number above 0")
+        _require((key in ("workers", "threads") and value is None) or (isinstance(value, int) and value > 0),
+                 key, value, "a whole number above 0")
     _check_data(config.data)
     _check_methods(config)
     return config
 
 
 _RANGES = {"replay_share": (0, 0.9, "a share from 0 to 0.9"), "kl_beta": (0, math.inf, "a number, 0 or more"),
-           "stm_threshold": (1, math.inf, "a perplexity, 1 or more"), "wise_alpha": (0, 1, "a factor from 0 to 1")}
+           "stm_threshold": (1, math.inf, "a perplexity, 1 or more"),
+           "wise_alpha": (0, 1, "a factor from 0 to 1")}
 
 
 def _check_methods(config: Comparison) -> None:
@@ -115,8 +124,10 @@ def _check_methods(config: Comparison) -> None:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         _require(value is None or (number and low <= value <= high), key, value, expected)
     given = config.rewording
-    fits = given is None or given in REWORDINGS if not isinstance(given, dict) else set(given) == {f.name for f in fields(Rewording)}
-    _require(fits, "rewording", given, f"{', '.join(REWORDINGS)}, or a mapping with paraphrase, rewrite and teacher")
+    fits = (given is None or given in REWORDINGS if not isinstance(given, dict)
+            else set(given) == {f.name for f in fields(Rewording)})
+    _require(fits, "rewording", given,
+             f"{', '.join(REWORDINGS)}, or a mapping with paraphrase, rewrite and teacher")
     if isinstance(given, dict):
         try:
             Rewording(**given)
@@ -124,17 +135,21 @@ def _check_methods(config: Comparison) -> None:
             raise ValueError(f"key 'rewording': {error}") from None
     if isinstance(config.data, dict):
         replaying = [name for name in config.methods if row_of(config, name).replay]
-        _require(not replaying or "replay" in config.data, "data.replay", config.data.get("replay"), f"a source of general prompts, which {replaying[:1]} needs")
+        _require(not replaying or "replay" in config.data, "data.replay", config.data.get("replay"),
+                 f"a source of general prompts, which {replaying[:1]} needs")
 
 
 def _check_data(data: Any) -> None:
     if data == "microworld":
         return
-    _require(isinstance(data, dict) and {"train", "target"} <= set(data), "data", data, "'microworld', or a mapping with at least 'train' and 'target'")
+    _require(isinstance(data, dict) and {"train", "target"} <= set(data), "data", data,
+             "'microworld', or a mapping with at least 'train' and 'target'")
     for key, value in data.items():
-        _require(key in ("train", "validation", "target", "shift", "general", "replay"), f"data.{key}", value, "train, validation, target, shift, general or replay")
+        _require(key in ("train", "validation", "target", "shift", "general", "replay"), f"data.{key}", value,
+                 "train, validation, target, shift, general or replay")
         if key in ("shift", "general"):
-            _require(isinstance(value, dict), f"data.{key}", value, "a mapping from a name to a source of examples")
+            _require(isinstance(value, dict), f"data.{key}", value,
+                     "a mapping from a name to a source of examples")
 
 
 def read_comparison(path: str | Path) -> Comparison:
@@ -144,7 +159,8 @@ def read_comparison(path: str | Path) -> Comparison:
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
         known = [f.name for f in fields(Comparison)]
-        _require(isinstance(content, dict), "(whole file)", content, f"a mapping with keys of {', '.join(known)}")
+        _require(isinstance(content, dict), "(whole file)", content,
+                 f"a mapping with keys of {', '.join(known)}")
         for key in content:
             _require(key in known, key, content[key], f"one of the keys {', '.join(known)}")
         # YAML 1.1 reads 1e-3 as a string: a number without a point
@@ -169,8 +185,10 @@ def row_of(config: Comparison, name: str) -> Method:
     "A method's row, with this comparison's values where the row has a value other than the plain one."
     row = method_named(name)
     plain = Method("", row.targets)
-    given = {"replay": config.replay_share, "beta": config.kl_beta, "mask_above": config.stm_threshold, "scale": config.wise_alpha}
-    return replace(row, **{k: v for k, v in given.items() if v is not None and getattr(row, k) != getattr(plain, k)})
+    given = {"replay": config.replay_share, "beta": config.kl_beta, "mask_above": config.stm_threshold,
+             "scale": config.wise_alpha}
+    return replace(row,
+                   **{k: v for k, v in given.items() if v is not None and getattr(row, k) != getattr(plain, k)})
 
 
 def trained_as(config: Comparison, name: str) -> str:
@@ -183,7 +201,8 @@ def trained_as(config: Comparison, name: str) -> str:
         return replace(row, name="", paper="", summary="", scale=1.0)
 
     row = row_of(config, name)
-    twins = [other for other in METHODS if method_named(other).scale == 1 and training(row_of(config, other)) == training(row)]
+    twins = [other for other in METHODS
+             if method_named(other).scale == 1 and training(row_of(config, other)) == training(row)]
     return twins[0] if method_named(name).scale != 1 and twins else name
 
 # %% ../nbs/09_compare.ipynb #0d565212
@@ -208,8 +227,10 @@ def load_data(config: Comparison) -> tuple[list[Example], list]:
         suites = microworld_suites(**sizes)
     else:
         train_set = load_examples(config.data["train"])
-        suites = [_suite(role, config.data[role], config.judge) for role in ("validation", "target") if role in config.data]
-        suites += [_suite(role, source, config.judge, name) for role in ("shift", "general") for name, source in config.data.get(role, {}).items()]
+        suites = [_suite(role, config.data[role], config.judge) for role in ("validation", "target")
+                  if role in config.data]
+        suites += [_suite(role, source, config.judge, name) for role in ("shift", "general")
+                   for name, source in config.data.get(role, {}).items()]
     for suite in suites:
         assert_disjoint(train_set, suite.examples)
     return train_set, suites
@@ -230,12 +251,14 @@ def _rewording(config: Comparison, train_set: list[Example]):
 
 
 def replay_prompts(config: Comparison, train_set: list[Example], suites: list, wanted: int) -> list[Example]:
-    "General prompts for replay: enough of the micro-world's, or those of `data.replay`; none that occurs in the training set or in a suite."
+    """General prompts for replay: enough of the micro-world's, or those of `data.replay`;
+    none that occurs in the training set or in a suite."""
     from ssr_nb.microworld import SKILLS, general_examples
     from ssr_nb.tasks import assert_disjoint, load_examples, same_prompt
 
     # a closed world repeats itself: half as many again make up for those that are left out
-    found = general_examples(math.ceil(1.5 * wanted / len(SKILLS)), "train") if config.data == "microworld" else load_examples(config.data["replay"])
+    found = (general_examples(math.ceil(1.5 * wanted / len(SKILLS)), "train") if config.data == "microworld"
+             else load_examples(config.data["replay"]))
     taken = {same_prompt(e) for examples in (train_set, *(s.examples for s in suites)) for e in examples}
     kept = [e for e in found if same_prompt(e) not in taken]
     for suite in suites:
@@ -243,9 +266,11 @@ def replay_prompts(config: Comparison, train_set: list[Example], suites: list, w
     return kept
 
 
-def shared_answers(config: Comparison, folder: Path, lm, train_set: list[Example], suites: list, seconds: dict[str, float]) -> dict[str, Any]:
-    """What the methods of this comparison need of the base model, each made once: `responses`, `samples`, `paraphrases` and `rewrites`
-    with verdicts, and `replay` targets. What no method needs is not made, except the responses, which the report shows."""
+def shared_answers(config: Comparison, folder: Path, lm, train_set: list[Example], suites: list,
+                   seconds: dict[str, float]) -> dict[str, Any]:
+    """What the methods of this comparison need of the base model, each made once: `responses`, `samples`,
+    `paraphrases` and `rewrites` with verdicts, and `replay` targets. What no method needs is not made, except
+    the responses, which the report shows."""
     from ssr_nb.judge import judge
     from ssr_nb.methods import replay_count, replay_targets, reword
     from ssr_nb.respond import respond
@@ -253,14 +278,16 @@ def shared_answers(config: Comparison, folder: Path, lm, train_set: list[Example
     rows = [row_of(config, name) for name in config.methods]
     needs = {"responses"}.union(*(row.needs for row in rows))
     rewording = _rewording(config, train_set)
-    asked = {"responses": train_set, "samples": train_set, "paraphrases": reword(train_set, rewording.paraphrase), "rewrites": reword(train_set, rewording.rewrite)}
+    asked = {"responses": train_set, "samples": train_set, "paraphrases": reword(
+        train_set, rewording.paraphrase), "rewrites": reword(train_set, rewording.rewrite)}
     if asked["rewrites"] == asked["paraphrases"] and needs > {"paraphrases", "rewrites"}:
         needs.discard("rewrites")  # one prompt for both, so one answer
     made: dict[str, Any] = {}
     for name in (name for name in asked if name in needs):
         how = {"samples": config.samples, "temperature": 1.0} if name == "samples" else {}
         with _timed(seconds, f"respond: {name}"):
-            answers = respond(asked[name], lm, folder / f"{name}.jsonl", max_new_tokens=config.max_new_tokens, **how)
+            answers = respond(asked[name], lm, folder / f"{name}.jsonl",
+                              max_new_tokens=config.max_new_tokens, **how)
         with _timed(seconds, "judge"):
             out = folder / ("verdicts.jsonl" if name == "responses" else f"{name}-verdicts.jsonl")
             made[name] = answers, judge(train_set, answers, judge=config.judge, out=out)
@@ -270,22 +297,27 @@ def shared_answers(config: Comparison, folder: Path, lm, train_set: list[Example
         general = replay_prompts(config, train_set, suites, replay_count(len(train_set), share))
         write_records(folder / "replay-examples.jsonl", general)
         with _timed(seconds, "respond: replay"):
-            made["replay"] = replay_targets(general, respond(general, lm, folder / "replay.jsonl", max_new_tokens=config.max_new_tokens))
+            made["replay"] = replay_targets(general, respond(general, lm, folder / "replay.jsonl",
+                                                             max_new_tokens=config.max_new_tokens))
     return made
 
 
 def _with_samples(responses: Judged, samples: Judged) -> Judged:
     "The greedy answers and, counted on from them, the sampled ones."
-    return tuple(first + [replace(r, extra=r.extra | {"sample": r.extra["sample"] + 1}) for r in more] for first, more in zip(responses, samples))
+    return tuple(first + [replace(r, extra=r.extra | {"sample": r.extra["sample"] + 1}) for r in more]
+                 for first, more in zip(responses, samples))
 
 
-def targets_of(config: Comparison, lm, train_set: list[Example], answers: dict[str, Any], method: str) -> tuple[list[Target], Mix]:
+def targets_of(config: Comparison, lm, train_set: list[Example], answers: dict[str, Any],
+               method: str) -> tuple[list[Target], Mix]:
     "The targets of a method from the answers of `shared_answers`, and their mix."
     from ssr_nb.methods import add_replay, mask_surprising
 
     row = row_of(config, method)
-    own = _with_samples(answers["responses"], answers["samples"]) if "samples" in row.needs else answers["responses"]
-    targets = rehearse(train_set, *own, method, paraphrases=answers.get("paraphrases"), rewrites=answers.get("rewrites"))
+    own = (_with_samples(answers["responses"], answers["samples"]) if "samples" in row.needs
+           else answers["responses"])
+    targets = rehearse(train_set, *own, method, paraphrases=answers.get("paraphrases"),
+                       rewrites=answers.get("rewrites"))
     if row.replay:
         targets = add_replay(targets, answers["replay"], row.replay)
     if row.mask_above is not None:
@@ -294,7 +326,8 @@ def targets_of(config: Comparison, lm, train_set: list[Example], answers: dict[s
 
 
 def _recipe(config: Comparison, method: str, targets: Path) -> dict[str, Any]:
-    "What the workers must know of a method, as plain data: they may not know its row, which a notebook can have added."
+    """What the workers must know of a method, as plain data:
+    they may not know its row, which a notebook can have added."""
     row = row_of(config, method)
     return {"trained_as": trained_as(config, method), "loss": row.loss, "beta": row.beta, "scale": row.scale,
             "targets": hashlib.sha256(targets.read_bytes()).hexdigest()[:12]}
@@ -306,27 +339,32 @@ def _write_recipes(folder: Path, recipes: dict[str, dict]) -> None:
     before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for name, recipe in recipes.items():
         if differ := [k for k in recipe if recipe[k] != before.get(name, recipe)[k]]:
-            raise ValueError(f"{folder}: found method {name!r} with other {differ[0]}; expected those the run began with. Choose another folder, or another name")
+            raise ValueError(f"{folder}: found method {name!r} with other {differ[0]}; "
+                             "expected those the run began with. Choose another folder, or another name")
     write_json(path, before | recipes)
 
 
-def prepare(config: Comparison, folder: Path, lm, train_set: list[Example], suites: list, seconds: dict[str, float]) -> dict[str, Any]:
-    """Make what the arms share: examples, test items, the base model's answers with verdicts, the targets of each method, and the base model's scores.
-    Gives the mix of each method."""
+def prepare(config: Comparison, folder: Path, lm, train_set: list[Example], suites: list,
+            seconds: dict[str, float]) -> dict[str, Any]:
+    """Make what the arms share: examples, test items, the base model's answers with verdicts,
+    the targets of each method, and the base model's scores. Gives the mix of each method."""
     from ssr_nb.evaluate import SEPARATOR, evaluate
 
     write_records(folder / "examples.jsonl", train_set)
-    write_records(folder / "tests.jsonl", [replace(e, id=f"{s.task}{SEPARATOR}{e.id}") for s in suites for e in s.examples])
+    write_records(folder / "tests.jsonl", [replace(e, id=f"{s.task}{SEPARATOR}{e.id}") for s in suites
+                                           for e in s.examples])
     answers = shared_answers(config, folder, lm, train_set, suites, seconds)
     mixes, recipes = {}, {}
     with _timed(seconds, "rehearse"):
         for method in dict.fromkeys([*config.methods, *(trained_as(config, m) for m in config.methods)]):
             targets, mixes[method] = targets_of(config, lm, train_set, answers, method)
-            recipes[method] = _recipe(config, method, write_records(folder / f"targets-{method}.jsonl", targets))
+            recipes[method] = _recipe(config, method,
+                                      write_records(folder / f"targets-{method}.jsonl", targets))
         _write_recipes(folder, recipes)
     if not (folder / "base" / "scores.jsonl").exists():
         with _timed(seconds, "evaluate the base model"):
-            write_records(folder / "base" / "scores.jsonl", evaluate(lm, suites, max_new_tokens=config.max_new_tokens))
+            write_records(folder / "base" / "scores.jsonl",
+                          evaluate(lm, suites, max_new_tokens=config.max_new_tokens))
     return {method: asdict(mixes[method]) for method in config.methods}
 
 
@@ -342,7 +380,8 @@ def arm_folder(folder: Path, arm: tuple[str, float, int]) -> Path:
 
 
 class Bench:
-    "What one process needs to run arms: the base model, loaded once, the data, each method's rows, and the base model's scores."
+    """What one process needs to run arms: the base model, loaded once, the data, each method's rows,
+    and the base model's scores."""
 
     def __init__(self, config: Comparison, folder: Path, lm=None):
         from ssr_nb.models import load_model
@@ -367,11 +406,13 @@ class Bench:
 
         if method not in self._rows:
             targets = read_records(self.folder / f"targets-{method}.jsonl", Target)
-            self._rows[method] = targets, encode_all(targets, self.lm.tokenizer, TrainingSettings(**self.config.training).max_length)
+            self._rows[method] = targets, encode_all(targets, self.lm.tokenizer,
+                                                     TrainingSettings(**self.config.training).max_length)
         return self._rows[method]
 
     def trained(self, arm: tuple[str, float, int]):
-        "The arm's model: trained, or found finished, or another arm's adapter scaled. The adapter lands in the arm's folder."
+        """The arm's model: trained, or found finished, or another arm's adapter scaled.
+        The adapter lands in the arm's folder."""
         from ssr_nb.models import scale_adapter
         from ssr_nb.train import TrainingSettings, save_trained, train
 
@@ -380,10 +421,13 @@ class Bench:
         # every method takes as many steps as gold on every prompt would, however many targets it has
         steps = TrainingSettings(**self.config.training).steps_for(len(self.train_set))
         own = {k: self.recipes[source][k] for k in ("loss", "beta", "scale")}
-        shown = {"teacher_prompt": _rewording(self.config, self.train_set).teacher, "sample_tokens": self.config.max_new_tokens}
-        settings = TrainingSettings(**(self.config.training | own | shown | {"learning_rate": rate, "seed": seed, "steps": steps}))
+        shown = {"teacher_prompt": _rewording(self.config, self.train_set).teacher,
+                 "sample_tokens": self.config.max_new_tokens}
+        settings = TrainingSettings(**(self.config.training | own | shown
+                                       | {"learning_rate": rate, "seed": seed, "steps": steps}))
         targets, rows = self.rows(source)
-        trained = train(targets, self.lm, arm_folder(self.folder, (source, rate, seed)) / "adapter", settings, method=source, rows=rows, progress=False)
+        trained = train(targets, self.lm, arm_folder(self.folder, (source, rate, seed)) / "adapter", settings,
+                        method=source, rows=rows, progress=False)
         if source != method:
             scale_adapter(trained.lm, scale)
             trained = replace(trained, settings=replace(settings, scale=scale))
@@ -399,7 +443,8 @@ class Bench:
         with _timed(seconds, "train"):
             trained = self.trained(arm)
         with _timed(seconds, "evaluate"):
-            scores = evaluate(trained.lm, self.suites, method=method, seed=seed, learning_rate=rate, base_scores=self.base_scores,
+            scores = evaluate(trained.lm, self.suites, method=method, seed=seed, learning_rate=rate,
+                              base_scores=self.base_scores,
                               max_new_tokens=self.config.max_new_tokens, progress=False)
         remove_lora(trained.lm)  # the base model is ready for the next arm
         write_json(out / "seconds.json", seconds)
@@ -431,7 +476,8 @@ def _jobs(arms: list[tuple[str, float, int]], recipes: dict[str, dict]) -> list[
     return [sorted(job, key=lambda arm: arm[0] != source) for (source, *_), job in jobs.items()]
 
 
-def run_arms(arms: list[tuple[str, float, int]], bench: Bench, workers: int, threads: int) -> Iterator[tuple[tuple, dict[str, float]]]:
+def run_arms(arms: list[tuple[str, float, int]], bench: Bench, workers: int,
+             threads: int) -> Iterator[tuple[tuple, dict[str, float]]]:
     "Run the arms, `workers` jobs of them side by side, and yield each with its seconds as its job is finished."
     from ssr_nb.models import set_threads
 
@@ -440,17 +486,19 @@ def run_arms(arms: list[tuple[str, float, int]], bench: Bench, workers: int, thr
         set_threads(threads)
         yield from ((arm, bench.run(arm)) for job in jobs for arm in job)
         return
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_start_worker,
-                             initargs=(bench.config, bench.folder, threads)) as pool:
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"),
+                             initializer=_start_worker, initargs=(bench.config, bench.folder, threads)) as pool:
         for future in as_completed([pool.submit(_work, job) for job in jobs]):
             yield from future.result()
 
 
 # %% ../nbs/09_compare.ipynb #4eb705b0
 def _side_by_side(config: Comparison, on_gpu: bool, arms: int, alone: int) -> tuple[int, int]:
-    """Workers, and threads of each: as set, or one worker on a GPU, and on a CPU as many workers as cores while there are arms for them.
+    """Workers, and threads of each: as set, or one worker on a GPU, and on a CPU as many workers as cores while
+    there are arms for them.
 
-    Two threads are never twice as fast as one, so many arms get on best with a thread each; an arm alone takes `alone`, the fastest number."""
+    Two threads are never twice as fast as one, so many arms get on best with a thread each; an arm alone takes
+    `alone`, the fastest number."""
     from ssr_nb.models import most_threads, usable_cores
 
     cores = usable_cores()
@@ -459,22 +507,27 @@ def _side_by_side(config: Comparison, on_gpu: bool, arms: int, alone: int) -> tu
 
 
 def _claim(config: Comparison, folder: Path) -> None:
-    "Write the run's configuration, or raise a ValueError where the folder holds another run. More methods, rates or seeds may be added to a run."
+    """Write the run's configuration, or raise a ValueError where the folder holds another run.
+    More methods, rates or seeds may be added to a run."""
     mine, path = asdict(config), folder / "config.json"
     grow = ("methods", "learning_rates", "seeds", "workers", "threads", "resamples")
     if path.exists():
         theirs, usual = json.loads(path.read_text(encoding="utf-8")), asdict(Comparison())
         differ = [k for k in mine if k not in grow and mine[k] != theirs.get(k, usual[k])]
         if differ:
-            raise ValueError(f"{folder}: found a run with another {differ[0]} ({theirs.get(differ[0], usual[differ[0]])!r}); expected {mine[differ[0]]!r}. Choose another folder")
+            raise ValueError(f"{folder}: found a run with another {differ[0]} "
+                             f"({theirs.get(differ[0], usual[differ[0]])!r}); expected {mine[differ[0]]!r}. "
+                             "Choose another folder")
     write_json(path, mine)
 
 
 def compare(config: Comparison, folder: str | Path, say=print) -> dict[str, Any]:
-    """Run a comparison in a folder and give its summary (see `summarize`), which is also written to `summary.json`.
+    """Run a comparison in a folder and give its summary (see `summarize`), which is
+    also written to `summary.json`.
 
-    The folder then holds examples, test items, responses, verdicts, the targets of each method, every arm with its adapter and scores, and
-    `scores.jsonl` with all of them. Started again, it goes on where it stopped; methods, rates and seeds may have been added."""
+    The folder then holds examples, test items, responses, verdicts, the targets of each method, every arm with
+    its adapter and scores, and `scores.jsonl` with all of them. Started again, it goes on where it stopped;
+    methods, rates and seeds may have been added."""
     from ssr_nb.models import describe, fastest_threads, load_model, set_threads
 
     config, folder, seconds, start = check(config), Path(folder), {}, time.perf_counter()
@@ -484,7 +537,8 @@ def compare(config: Comparison, folder: str | Path, say=print) -> dict[str, Any]
         bench = Bench(config, folder, lm=lm)
         alone = config.threads or fastest_threads(lm)
         set_threads(alone)
-    say(f"{lm.name}: {lm.backend} on {lm.device}" + (f", {alone} thread(s), the fastest here" if lm.device == "cpu" else ""))
+    say(f"{lm.name}: {lm.backend} on {lm.device}"
+        + (f", {alone} thread(s), the fastest here" if lm.device == "cpu" else ""))
     mixes = prepare(config, folder, lm, bench.train_set, bench.suites, seconds)
     for method in config.methods:
         say(f"{method}: {Mix(**mixes[method] | {'reasons': {}})}".replace("\n", "; "))
@@ -493,24 +547,29 @@ def compare(config: Comparison, folder: str | Path, say=print) -> dict[str, Any]
     say(f"{len(todo)} arms to run, {workers} side by side, {threads} thread(s) each")
     with _timed(seconds, "arms, wall clock"):
         for number, (arm, took) in enumerate(run_arms(todo, bench, workers, threads), 1):
-            say(f"[{number}/{len(todo)}] {arm[0]} at {arm[1]:g}, seed {arm[2]}: trained in {took['train']:.0f} s, evaluated in {took['evaluate']:.0f} s")
+            say(f"[{number}/{len(todo)}] {arm[0]} at {arm[1]:g}, seed {arm[2]}: trained in {took['train']:.0f} "
+                f"s, evaluated in {took['evaluate']:.0f} s")
     with _timed(seconds, "statistics"):
         scores = collect(config, folder)
-        summary = summarize(scores, config.resamples) | {"mixes": mixes, "config": asdict(config), "model": describe(lm)}
+        summary = summarize(scores, config.resamples) | {"mixes": mixes, "config": asdict(config),
+                                                         "model": describe(lm)}
     arm_seconds = [json.loads((arm_folder(folder, arm) / "seconds.json").read_text()) for arm in config.arms()]
     seconds |= {f"{stage}, all arms": sum(s[stage] for s in arm_seconds) for stage in ("train", "evaluate")}
     summary["seconds"] = {k: round(v, 1) for k, v in (seconds | {"total": time.perf_counter() - start}).items()}
     per_arm = {m: [s for arm, s in zip(config.arms(), arm_seconds) if arm[0] == m] for m in config.methods}
-    summary["seconds_per_arm"] = {m: {stage: round(sum(s[stage] for s in all_) / len(all_), 1) for stage in ("train", "evaluate")} for m, all_ in per_arm.items()}
+    summary["seconds_per_arm"] = {m: {stage: round(sum(s[stage] for s in all_) / len(all_), 1)
+                                      for stage in ("train", "evaluate")} for m, all_ in per_arm.items()}
     say("seconds by stage: " + ", ".join(f"{stage} {took:.1f}" for stage, took in summary["seconds"].items()))
-    say("seconds an arm, training + evaluation: " + ", ".join(f"{m} {s['train']} + {s['evaluate']}" for m, s in summary["seconds_per_arm"].items()))
+    say("seconds an arm, training + evaluation: "
+        + ", ".join(f"{m} {s['train']} + {s['evaluate']}" for m, s in summary["seconds_per_arm"].items()))
     write_json(folder / "summary.json", summary)
     return summary
 
 
 def collect(config: Comparison, folder: Path) -> list[Score]:
     "All scores of a run, of the base model and every arm; also written to `scores.jsonl`."
-    files = [folder / "base" / "scores.jsonl"] + [arm_folder(folder, arm) / "scores.jsonl" for arm in config.arms()]
+    files = [folder / "base" / "scores.jsonl"] + [arm_folder(folder, arm) / "scores.jsonl"
+                                                  for arm in config.arms()]
     scores = [score for file in files for score in read_records(file, Score)]
     write_records(folder / "scores.jsonl", scores)
     return scores

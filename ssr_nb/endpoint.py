@@ -27,15 +27,18 @@ from .respond import _check_settings, _Progress, _short_hash, _usable, response_
 
 # %% ../nbs/04b_endpoint.ipynb #ed91d7b5
 class EndpointError(ConnectionError):
-    """An endpoint that can't be used, or didn't answer in the end: says which, for which prompt, what was found and what was expected."""
+    """An endpoint that can't be used, or didn't answer in the end:
+    says which, for which prompt, what was found and what was expected."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A server that speaks OpenAI's chat protocol. `timeout` is for a whole request and `longest_wait` for one pause, both in seconds.
+    """A server that speaks OpenAI's chat protocol. `timeout` is for a whole request and
+    `longest_wait` for one pause, both in seconds.
 
-    `url` ends where `/chat/completions` would be added; an address without a path gets `/v1`. Raises ValueError for an address or
-    a setting that makes no sense. The key comes from SSR_API_KEY, or for OpenAI's own address from OPENAI_API_KEY.
+    `url` ends where `/chat/completions` would be added; an address without a path gets `/v1`. Raises ValueError
+    for an address or a setting that makes no sense. The key comes from SSR_API_KEY, or for OpenAI's own address
+    from OPENAI_API_KEY.
     """
 
     url: str
@@ -48,12 +51,17 @@ class Endpoint:
 
     def __post_init__(self):
         parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password or parts.query or parts.fragment:
-            shown = f"{parts.scheme}://{parts.hostname}" if parts.username or parts.password or parts.query else self.url
-            raise ValueError(f"found endpoint {shown!r}, perhaps with more; expected http(s)://host[:port]/v1 and nothing secret in it (keys: SSR_API_KEY)")
+        if (parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password
+            or parts.query or parts.fragment):
+            shown = (f"{parts.scheme}://{parts.hostname}" if parts.username or parts.password or parts.query
+                     else self.url)
+            raise ValueError(f"found endpoint {shown!r}, perhaps with more; expected http(s)://host[:port]/v1 "
+                             "and nothing secret in it (keys: SSR_API_KEY)")
         if not self.model:
-            raise ValueError("found an endpoint without a model; expected the name under which the server knows it")
-        for name, least in (("concurrency", 1), ("retries", 0), ("timeout", 0.001), ("first_wait", 0), ("longest_wait", 0)):
+            raise ValueError("found an endpoint without a model; expected the name under which the server "
+                             "knows it")
+        for name, least in (("concurrency", 1), ("retries", 0), ("timeout", 0.001), ("first_wait", 0),
+                            ("longest_wait", 0)):
             if not least <= getattr(self, name) < float("inf"):
                 raise ValueError(f"found {name} = {getattr(self, name)}; expected {least} or more")
         path = parts.path.rstrip("/").removesuffix("/chat/completions") or "/v1"
@@ -66,12 +74,15 @@ def api_key(url: str) -> str:
     if not found and urlsplit(url).scheme == "https" and urlsplit(url).hostname == "api.openai.com":
         found = os.environ.get("OPENAI_API_KEY", "")
     if not (found.isascii() and found.isprintable()) or " " in found.strip():
-        raise ValueError("found an API key with characters that no key has; expected SSR_API_KEY or OPENAI_API_KEY in one word of plain ASCII")
+        raise ValueError("found an API key with characters that no key has; "
+                         "expected SSR_API_KEY or OPENAI_API_KEY in one word of plain ASCII")
     return found.strip()
 
 # %% ../nbs/04b_endpoint.ipynb #c09531db
-def pause(attempt: int, endpoint: Endpoint, asked: float | None = None, draw: random.Random = random.Random()) -> float:
-    """Seconds to wait after failure number `attempt` (from 0): a random share of a doubling time, and after what the server `asked` for.
+def pause(attempt: int, endpoint: Endpoint, asked: float | None = None,
+          draw: random.Random = random.Random()) -> float:
+    """Seconds to wait after failure number `attempt` (from 0):
+    a random share of a doubling time, and after what the server `asked` for.
 
     "Full jitter" of Brooker, Exponential backoff and jitter (AWS Architecture Blog, 2015).
     """
@@ -80,10 +91,12 @@ def pause(attempt: int, endpoint: Endpoint, asked: float | None = None, draw: ra
 
 
 def retry_after(headers: httpx.Headers) -> float | None:
-    """Seconds that a server asks to wait: `Retry-After` as a number or as a date. None where it doesn't say, or can't be read."""
+    """Seconds that a server asks to wait: `Retry-After` as a number or as a date.
+    None where it doesn't say, or can't be read."""
     value = headers.get("retry-after", "").strip()
     try:
-        return min(max(0.0, float(value)), 1e9) if value[:1].isdigit() else max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+        return (min(max(0.0, float(value)), 1e9) if value[:1].isdigit()
+                else max(0.0, parsedate_to_datetime(value).timestamp() - time.time()))
     except (ValueError, TypeError):
         return None
 
@@ -115,20 +128,25 @@ def _said(content: bytes, url: str, width: int = 200) -> str:
 
 
 def _post(client: httpx.Client, endpoint: Endpoint, body: dict) -> dict:
-    """The choice and the usage of one reply. Raises _Passing where another try may help, EndpointError where it can't."""
+    """The choice and the usage of one reply. Raises _Passing where another try may help,
+    EndpointError where it can't."""
     deadline, content = time.monotonic() + endpoint.timeout, bytearray()
     try:
-        with client.stream("POST", f"{endpoint.url}/chat/completions", content=json.dumps(body).encode()) as reply:
+        with client.stream("POST", f"{endpoint.url}/chat/completions",
+                           content=json.dumps(body).encode()) as reply:
             for chunk in reply.iter_bytes():
                 content += chunk
                 if time.monotonic() > deadline or len(content) > MOST_BYTES:
-                    raise _Passing(f"a reply that was not over after {endpoint.timeout:g} s or {MOST_BYTES:,} bytes")
+                    raise _Passing(f"a reply that was not over after {endpoint.timeout:g} s or "
+                                   f"{MOST_BYTES:,} bytes")
     except (httpx.TransportError, httpx.DecodingError) as error:
         raise _Passing(f"{type(error).__name__}: {_said(str(error).encode(), endpoint.url)}") from None
     if reply.status_code in (408, 429) or reply.status_code >= 500:
-        raise _Passing(f"status {reply.status_code}: {_said(bytes(content), endpoint.url)}", retry_after(reply.headers))
+        raise _Passing(f"status {reply.status_code}: {_said(bytes(content), endpoint.url)}",
+                       retry_after(reply.headers))
     if reply.status_code != 200:
-        raise EndpointError(f"found status {reply.status_code}: {_said(bytes(content), endpoint.url)}; expected a request, a key and a model "
+        raise EndpointError(f"found status {reply.status_code}: {_said(bytes(content), endpoint.url)}; "
+                            "expected a request, a key and a model "
                             f"({endpoint.model!r}) that {endpoint.url} takes")
     return _parsed(bytes(content), endpoint)
 
@@ -146,8 +164,10 @@ def _parsed(content: bytes, endpoint: Endpoint) -> dict:
     return {"text": text or "", "ended": ended, "tokens": tokens if type(tokens) is int else None}
 
 # %% ../nbs/04b_endpoint.ipynb #cfb57ed0
-def _persist(client: httpx.Client, endpoint: Endpoint, name: str, body: dict, stop: threading.Event) -> dict | None:
-    """The reply to one request after as many tries as it takes, up to `retries` again; None where the run was stopped meanwhile."""
+def _persist(client: httpx.Client, endpoint: Endpoint, name: str, body: dict,
+             stop: threading.Event) -> dict | None:
+    """The reply to one request after as many tries as it takes, up to `retries` again;
+    None where the run was stopped meanwhile."""
     for attempt in range(endpoint.retries + 1):
         if stop.is_set():
             return None
@@ -158,22 +178,25 @@ def _persist(client: httpx.Client, endpoint: Endpoint, name: str, body: dict, st
         except _Passing as failure:
             last = failure
             if (failure.asked or 0) > endpoint.longest_wait:
-                raise EndpointError(f"{name}: {endpoint.url} asks to wait {failure.asked:,.0f} s; found {failure}; "
-                                    f"expected at most {endpoint.longest_wait:g} s") from None
+                raise EndpointError(f"{name}: {endpoint.url} asks to wait {failure.asked:,.0f} s; "
+                                    f"found {failure}; expected at most {endpoint.longest_wait:g} s") from None
             if attempt < endpoint.retries and stop.wait(pause(attempt, endpoint, failure.asked)):
                 return None
-    raise EndpointError(f"{name}: found {last}; expected a chat completion from {endpoint.url} within {endpoint.retries + 1} tries")
+    raise EndpointError(f"{name}: found {last}; expected a chat completion from {endpoint.url} within "
+                        f"{endpoint.retries + 1} tries")
 
 # %% ../nbs/04b_endpoint.ipynb #23106bd5
 def complete(endpoint: Endpoint, requests: list[tuple[str, dict]]) -> Iterator[tuple[int, dict]]:
-    """For each request (a name for errors, and its body) its number and reply {"text", "ended", "tokens"}, as they come.
+    """For each request (a name for errors, and its body) its number and reply {"text", "ended",
+    "tokens"}, as they come.
 
     Raises EndpointError for the first that failed for good, after the replies that were under way.
     """
     stop, failed = threading.Event(), None
     client = _client(endpoint)
     pool = ThreadPoolExecutor(endpoint.concurrency, thread_name_prefix="endpoint")
-    numbers = {pool.submit(_persist, client, endpoint, name, {"model": endpoint.model} | body, stop): i for i, (name, body) in enumerate(requests)}
+    numbers = {pool.submit(_persist, client, endpoint, name, {"model": endpoint.model} | body, stop): i
+               for i, (name, body) in enumerate(requests)}
     try:
         for future in as_completed(numbers):
             try:
@@ -192,25 +215,32 @@ def complete(endpoint: Endpoint, requests: list[tuple[str, dict]]) -> Iterator[t
         raise failed
 
 # %% ../nbs/04b_endpoint.ipynb #51a74f8e
-def chat_body(prompt: Prompt, max_new_tokens: int, temperature: float = 0.0, top_p: float = 1.0, seed: int | None = None) -> dict:
+def chat_body(prompt: Prompt, max_new_tokens: int, temperature: float = 0.0, top_p: float = 1.0,
+              seed: int | None = None) -> dict:
     """The body of a chat request, the model's name apart."""
-    body = {"messages": messages_of(prompt), "max_tokens": max_new_tokens, "temperature": temperature, "top_p": top_p}
+    body = {"messages": messages_of(prompt), "max_tokens": max_new_tokens, "temperature": temperature,
+            "top_p": top_p}
     return body if seed is None else body | {"seed": seed}
 
 
-def respond_through(endpoint: Endpoint, examples: list[Example], out: str | Path | None = None, *, max_new_tokens: int = 256, temperature: float = 0.0,
-                    top_p: float = 1.0, samples: int = 1, seed: int = 0, progress: bool = True) -> list[Response]:
-    """The answers of a model behind an endpoint, in the order of the examples (an example's samples together), without log-probabilities.
+def respond_through(endpoint: Endpoint, examples: list[Example], out: str | Path | None = None, *,
+                    max_new_tokens: int = 256, temperature: float = 0.0,
+                    top_p: float = 1.0, samples: int = 1, seed: int = 0,
+                    progress: bool = True) -> list[Response]:
+    """The answers of a model behind an endpoint, in the order of the examples (an example's samples together),
+    without log-probabilities.
 
-    With `out`, answers are kept in that file as they come, and a run goes on where it stopped. Raises EndpointError where the endpoint
-    doesn't answer in the end, and RecordError if the file holds answers to other prompts, of another model or with other settings.
+    With `out`, answers are kept in that file as they come, and a run goes on where it stopped. Raises
+    EndpointError where the endpoint doesn't answer in the end, and RecordError if the file holds answers to
+    other prompts, of another model or with other settings.
     """
     _check_settings(max_new_tokens, temperature, top_p, samples)
     by_id = {e.id: e for e in examples}
     if len(by_id) != len(examples):
         twice = next(e.id for e in examples if by_id[e.id] is not e)
         raise RecordError(None, None, f"id {twice!r} twice among the examples", "every id once")
-    jobs = {(e.id, sample): response_key(messages_of(e.prompt), _short_hash(endpoint.model), max_new_tokens, temperature, top_p, seed)
+    jobs = {(e.id, sample): response_key(messages_of(e.prompt), _short_hash(endpoint.model), max_new_tokens,
+                                         temperature, top_p, seed)
             for e in examples for sample in range(samples)}
     settings = (max_new_tokens, temperature, top_p, seed)
     if out is None:
@@ -226,20 +256,24 @@ def respond_through(endpoint: Endpoint, examples: list[Example], out: str | Path
     return [there[place] for place in jobs]
 
 
-def _new_answers(endpoint: Endpoint, by_id: dict[str, Example], jobs: dict, there: dict, settings: tuple, progress: bool) -> Iterator[tuple[tuple, Response]]:
+def _new_answers(endpoint: Endpoint, by_id: dict[str, Example], jobs: dict, there: dict, settings: tuple,
+                 progress: bool) -> Iterator[tuple[tuple, Response]]:
     max_new_tokens, temperature, top_p, seed = settings
     missing = [place for place in jobs if place not in there]
     requests = []
     for id, sample in missing:
         chance = int(_short_hash(seed, sample, by_id[id].prompt), 16) % 2**31 if temperature else None
-        requests.append((f"example {id!r}", chat_body(by_id[id].prompt, max_new_tokens, temperature, top_p, chance)))
+        requests.append((f"example {id!r}", chat_body(by_id[id].prompt, max_new_tokens, temperature,
+                                                      top_p, chance)))
     bar = _Progress(len(jobs), len(there), progress)
     for number, reply in complete(endpoint, requests):
         id, sample = missing[number]
-        extra = {"sample": sample, "key": jobs[id, sample]} | ({} if reply["ended"] in ("stop", "length") else {"ended": reply["ended"]})
+        extra = {"sample": sample, "key": jobs[id, sample]} | ({} if reply["ended"] in ("stop", "length")
+                                                               else {"ended": reply["ended"]})
         finish_reason = "stop" if reply["ended"] == "stop" else "length"
         thinking, answer = split_thinking(reply["text"].strip())
         extra |= {"thinking": thinking} if thinking else {}
         bar.add(1, reply["tokens"] or 0)
-        yield missing[number], Response(id, answer.strip(), finish_reason, None, reply["tokens"], endpoint.model, extra)
+        yield missing[number], Response(id, answer.strip(), finish_reason, None, reply["tokens"],
+                                        endpoint.model, extra)
     bar.bar.close()

@@ -15,11 +15,13 @@ import shutil
 from dataclasses import dataclass
 
 # %% ../nbs/03b_environment.ipynb #10d0174f
-PACKAGES = ("ssr-nb", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "unsloth", "unsloth_zoo", "bitsandbytes", "xformers")
+PACKAGES = ("ssr-nb", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "unsloth",
+            "unsloth_zoo", "bitsandbytes", "xformers")
 
 
 def tried_versions(requirements: list[str] | None = None) -> dict[str, str]:
-    """The versions that the `gpu` extra pins, by package; `requirements` are the lines of the installed package where not given.
+    """The versions that the `gpu` extra pins, by package;
+    `requirements` are the lines of the installed package where not given.
 
     >>> tried_versions(["torch", 'unsloth==2026.10.9; extra == "gpu"'])
     {'unsloth': '2026.10.9'}
@@ -43,7 +45,8 @@ def installed_version(package: str) -> str | None:
 # %% ../nbs/03b_environment.ipynb #8e567652
 @dataclass
 class Machine:
-    """What a machine has. Memory is in bytes; `card` is what the driver knows of, `gpu` what PyTorch can use."""
+    """What a machine has. Memory is in bytes; `card` is what the driver knows of, `gpu`
+    what PyTorch can use."""
 
     card: bool
     gpu: str | None
@@ -63,7 +66,8 @@ def this_machine() -> Machine:
     if not torch.cuda.is_available():
         return Machine(gpu=None, gpu_memory=0, gpu_free=0, capability=None, **here)
     free, total = torch.cuda.mem_get_info()
-    return Machine(gpu=torch.cuda.get_device_name(), gpu_memory=total, gpu_free=free, capability=torch.cuda.get_device_capability(), **here)
+    return Machine(gpu=torch.cuda.get_device_name(), gpu_memory=total, gpu_free=free,
+                   capability=torch.cuda.get_device_capability(), **here)
 
 
 def _memory() -> int:
@@ -74,14 +78,18 @@ def _memory() -> int:
         return 0
 
 # %% ../nbs/03b_environment.ipynb #a05ade8c
-def shortcomings(machine: Machine, versions: dict[str, str | None], tried: dict[str, str]) -> list[tuple[str, str]]:
-    """What is missing or doesn't fit, and the command that mends it, in pairs. `versions` are installed ones, None where absent."""
+def shortcomings(machine: Machine, versions: dict[str, str | None],
+                 tried: dict[str, str]) -> list[tuple[str, str]]:
+    """What is missing or doesn't fit, and the command that mends it, in pairs.
+    `versions` are installed ones, None where absent."""
     found = []
     if machine.card and machine.gpu is None:
         if machine.torch_cuda is None:
-            found.append(("an NVIDIA card, and a PyTorch without CUDA", f"pip install --force-reinstall torch{_pin('torch', tried)}"))
+            found.append(("an NVIDIA card, and a PyTorch without CUDA",
+                          f"pip install --force-reinstall torch{_pin('torch', tried)}"))
         else:
-            found.append((f"an NVIDIA card whose driver doesn't work with CUDA {machine.torch_cuda}", "nvidia-smi  # shows the driver's version; install a newer one"))
+            found.append((f"an NVIDIA card whose driver doesn't work with CUDA {machine.torch_cuda}",
+                          "nvidia-smi  # shows the driver's version; install a newer one"))
     absent = [p for p in ("unsloth", "unsloth_zoo", "bitsandbytes", "xformers") if versions.get(p) is None]
     if machine.gpu and absent:
         found.append((f"a GPU without {', '.join(absent)}", "pip install 'ssr-nb[gpu]'"))
@@ -96,16 +104,19 @@ def _pin(package: str, tried: dict[str, str]) -> str:
     return f"=={tried[package]}" if package in tried else ""
 
 # %% ../nbs/03b_environment.ipynb #e364e229
-def report_lines(machine: Machine, versions: dict[str, str | None], tried: dict[str, str], backend: str) -> list[str]:
+def report_lines(machine: Machine, versions: dict[str, str | None], tried: dict[str, str],
+                 backend: str) -> list[str]:
     """Versions, machine, backend and what is missing, for the terminal."""
     from ssr_nb.models import readable
 
     lines = [f"{'python':16} {platform.python_version()} on {platform.platform()}"]
     lines += [f"{package:16} {version or 'not installed'}" for package, version in versions.items()]
-    gpu = f"{machine.gpu}, {readable(machine.gpu_free)} of {readable(machine.gpu_memory)} free" if machine.gpu else "none"
+    gpu = (f"{machine.gpu}, {readable(machine.gpu_free)} of {readable(machine.gpu_memory)} free" if machine.gpu
+           else "none")
     if machine.capability:
         gpu += ", bfloat16" if machine.capability >= (8, 0) else ", no bfloat16: weights are float16"
-    lines += [f"{'gpu':16} {gpu}", f"{'memory':16} {readable(machine.memory)}, {machine.cores} cores", f"{'backend':16} {backend}"]
+    lines += [f"{'gpu':16} {gpu}", f"{'memory':16} {readable(machine.memory)}, {machine.cores} cores",
+              f"{'backend':16} {backend}"]
     found = shortcomings(machine, versions, tried)
     lines += [f"{'missing':16} {what}\n{'':16}   {mend}" for what, mend in found]
     return lines if found else [*lines, f"{'missing':16} nothing"]
@@ -116,4 +127,5 @@ def environment() -> list[str]:
     from ssr_nb.models import choose_backend, choose_device
 
     backend, why = choose_backend("auto", choose_device())
-    return report_lines(this_machine(), {p: installed_version(p) for p in PACKAGES}, tried_versions(), f"{backend} ({why})")
+    return report_lines(this_machine(), {p: installed_version(p) for p in PACKAGES}, tried_versions(),
+                        f"{backend} ({why})")

@@ -20,7 +20,8 @@ ROLES = ("validation", "target", "shift", "general")
 
 @dataclass
 class Suite:
-    "Examples to evaluate on, the judge that grades them, and what they are for (one of ROLES). `name` tells suites of one role apart."
+    """Examples to evaluate on, the judge that grades them, and what they are for (one of ROLES).
+    `name` tells suites of one role apart."""
 
     role: str
     examples: list[Example]
@@ -37,12 +38,16 @@ class Suite:
         return f"{self.role}:{self.name}" if self.name else self.role
 
 
-def microworld_suites(target: int = 200, validation: int = 200, shift: int = 200, general: int = 40) -> list[Suite]:
-    "The suites of the embedded default: the target task, its two other domains, and each general skill; sizes are examples, for `general` a skill."
+def microworld_suites(target: int = 200, validation: int = 200, shift: int = 200,
+                      general: int = 40) -> list[Suite]:
+    """The suites of the embedded default: the target task, its two other domains, and each general skill;
+    sizes are examples, for `general` a skill."""
     from ssr_nb.microworld import general_examples, target_examples
 
-    suites = [Suite("validation", target_examples(validation, "validation"), "micro"), Suite("target", target_examples(target, "test"), "micro")]
-    suites += [Suite("shift", target_examples(shift, "test", domain=domain), "micro", domain) for domain in ("shifted", "jobs")]
+    suites = [Suite("validation", target_examples(validation, "validation"), "micro"),
+              Suite("target", target_examples(target, "test"), "micro")]
+    suites += [Suite("shift", target_examples(shift, "test", domain=domain), "micro", domain)
+               for domain in ("shifted", "jobs")]
     by_skill: dict[str, list[Example]] = {}
     for example in general_examples(general, "test"):
         by_skill.setdefault(example.extra["skill"], []).append(example)
@@ -52,7 +57,8 @@ def microworld_suites(target: int = 200, validation: int = 200, shift: int = 200
 SEPARATOR = "\x1f"  # between task and id, so that one item may stand in two suites
 
 
-def answer_suites(lm: LanguageModel, suites: list[Suite], max_new_tokens: int = 256, progress: bool = True) -> dict[str, list[Response]]:
+def answer_suites(lm: LanguageModel, suites: list[Suite], max_new_tokens: int = 256,
+                  progress: bool = True) -> dict[str, list[Response]]:
     "Greedy answers to every suite, by task, in the order of its examples."
     pooled = [replace(e, id=f"{s.task}{SEPARATOR}{e.id}") for s in suites for e in s.examples]
     answers: dict[str, list[Response]] = {s.task: [] for s in suites}
@@ -62,24 +68,30 @@ def answer_suites(lm: LanguageModel, suites: list[Suite], max_new_tokens: int = 
     return answers
 
 
-def grade(suite: Suite, answers: list[Response], method: str, seed: int, learning_rate: float | None) -> list[Score]:
-    "A score for each answer; label and reason of the verdict, and what figures are split by, are kept in `extra`."
+def grade(suite: Suite, answers: list[Response], method: str, seed: int,
+          learning_rate: float | None) -> list[Score]:
+    """A score for each answer; label and reason of the verdict, and what figures are split by,
+    are kept in `extra`."""
     scores = []
-    for example, answer, verdict in zip(suite.examples, answers, judge(suite.examples, answers, judge=suite.judge)):
-        kept = {"answerable": example.answerable, "group": example.group, "label": verdict.label, "reason": verdict.reason,
-                "finish_reason": answer.finish_reason}
-        scores.append(Score(example.id, suite.task, method, seed, learning_rate, float(verdict.label == "correct"), answer.response,
+    for example, answer, verdict in zip(suite.examples, answers,
+                                        judge(suite.examples, answers, judge=suite.judge)):
+        kept = {"answerable": example.answerable, "group": example.group, "label": verdict.label,
+                "reason": verdict.reason, "finish_reason": answer.finish_reason}
+        scores.append(Score(example.id, suite.task, method, seed, learning_rate,
+                            float(verdict.label == "correct"), answer.response,
                             {k: v for k, v in kept.items() if v is not None}))
     return scores
 
 # %% ../nbs/08_evaluate.ipynb #9debca49
 def gold_nats(lm: LanguageModel, examples: list[Example]) -> list[tuple[float, int]]:
     "Per example, the negative log-likelihood of its gold answer in nats, and its tokens."
-    return [(-float(sum(logprobs)), len(logprobs)) for logprobs in completion_logprobs(lm, [(e.prompt, e.completion) for e in examples])]
+    return [(-float(sum(logprobs)), len(logprobs))
+            for logprobs in completion_logprobs(lm, [(e.prompt, e.completion) for e in examples])]
 
 # %% ../nbs/08_evaluate.ipynb #464f319c
 def _as_base(lm: LanguageModel, pairs: list[tuple]) -> Iterator:
-    "`iterate_logprobs` of the base model: the adapter is off while each batch is computed, and on again between them."
+    """`iterate_logprobs` of the base model: the adapter is off while each batch is computed,
+    and on again between them."""
     batches = iterate_logprobs(lm, pairs)
     while True:
         with adapter_disabled(lm):
@@ -90,7 +102,8 @@ def _as_base(lm: LanguageModel, pairs: list[tuple]) -> Iterator:
 
 
 def kl_nats(lm: LanguageModel, examples: list[Example], answers: list[str]) -> list[tuple[float, int]]:
-    """Per example, KL(base, tuned) summed over the tokens of the base model's `answers`, in nats, and the tokens.
+    """Per example, KL(base, tuned) summed over the tokens of the base model's `answers`,
+    in nats, and the tokens.
 
     Zero for a model without adapter. Sums divide to nats per token."""
     pairs = [(e.prompt, a) for e, a in zip(examples, answers)]
@@ -102,12 +115,14 @@ def kl_nats(lm: LanguageModel, examples: list[Example], answers: list[str]) -> l
     return found
 
 # %% ../nbs/08_evaluate.ipynb #10ee3bbd
-def evaluate(lm: LanguageModel, suites: list[Suite], *, method: str = "base", seed: int = 0, learning_rate: float | None = None,
+def evaluate(lm: LanguageModel, suites: list[Suite], *, method: str = "base", seed: int = 0,
+             learning_rate: float | None = None,
              base_scores: list[Score] = (), max_new_tokens: int = 256, progress: bool = True) -> list[Score]:
     """Score a model on every suite: one record an answer.
 
-    Scores of `target` and `general` suites also carry `gold_nats` and `gold_tokens` and, where `base_scores` has the base model's
-    answers to the same items, `kl_nats` and `kl_tokens`; for the base model itself KL is zero by definition."""
+    Scores of `target` and `general` suites also carry `gold_nats` and `gold_tokens` and, where `base_scores`
+    has the base model's answers to the same items, `kl_nats` and `kl_tokens`; for the base model itself KL is
+    zero by definition."""
     answers = answer_suites(lm, suites, max_new_tokens, progress)
     scores = {s.task: grade(s, answers[s.task], method, seed, learning_rate) for s in suites}
     measured = [s for s in suites if s.role in ("target", "general")]
@@ -116,7 +131,8 @@ def evaluate(lm: LanguageModel, suites: list[Suite], *, method: str = "base", se
         score.extra |= {"gold_nats": nats, "gold_tokens": tokens}
     said = {(s.task, s.id): s.response for s in (base_scores or [score for score, _ in rows])}
     rows = [(score, example) for score, example in rows if said.get((score.task, score.id))]
-    moved = kl_nats(lm, [e for _, e in rows], [said[s.task, s.id] for s, _ in rows]) if base_scores else [(0.0, 1)] * len(rows)
+    moved = (kl_nats(lm, [e for _, e in rows], [said[s.task, s.id] for s, _ in rows]) if base_scores
+             else [(0.0, 1)] * len(rows))
     for (score, _), (nats, tokens) in zip(rows, moved):
         score.extra |= {"kl_nats": nats, "kl_tokens": tokens}
     return [score for s in suites for score in scores[s.task]]

@@ -21,14 +21,15 @@ from typing import Any
 
 from markupsafe import Markup
 
-from .records import (LABELS, SOURCES, Example, Record, Response, Score, Target, Verdict, iterate_records, key_of, prompt_text,
-                            read_records, replacing)
+from .records import (LABELS, SOURCES, Example, Record, Response, Score, Target, Verdict, iterate_records,
+                            key_of, prompt_text, read_records, replacing)
 from .rehearse import METHODS
 from .report import columns_of, difference, look, quoted, read_summary, report, task_name, tasks_of
 
 # %% ../nbs/10b_html_report.ipynb #7bb62113
 _HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, but for tab and line end
-                     "\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # of no width, or of direction
+                     # of no width, or of direction
+                     "\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
                      "\ud800-\udfff\U000e0000-\U000e007f]")  # halves of a pair, and tags
 
 
@@ -46,7 +47,8 @@ def visible(text: str) -> str:
 
 # %% ../nbs/10b_html_report.ipynb #22844618
 def json_for_html(data: Any) -> Markup:
-    """Data as JSON that can stand inside a script element: no `<`, `>` or `&`, and no line separator that JavaScript knows.
+    """Data as JSON that can stand inside a script element:
+    no `<`, `>` or `&`, and no line separator that JavaScript knows.
 
     >>> print(json_for_html(["</script>"]))
     ["\\u003c/script\\u003e"]
@@ -60,18 +62,20 @@ def _chief(summary: dict[str, Any]) -> dict[str, Any] | None:
     if found := difference(summary, "ssr", "sft"):
         return found
     chooser = summary["rate_chosen_on"]
-    tuned = sorted((arm for arm in quoted(summary) if arm["method"] != "base"), key=lambda arm: -arm[chooser][0])
+    tuned = sorted((arm for arm in quoted(summary) if arm["method"] != "base"),
+                   key=lambda arm: -arm[chooser][0])
     return difference(summary, tuned[0]["method"], "base") if tuned else None
 
 
 def _gap(chief: dict[str, Any], name: str) -> tuple[str, str]:
-    """A difference in words, and its interval. It is clear where the interval excludes zero and, where many were tested, the p-value
-    stands after Holm's correction."""
+    """A difference in words, and its interval. It is clear where the interval excludes zero and,
+    where many were tested, the p-value stands after Holm's correction."""
     mean, low, high = (100 * f + 0.0 for f in chief[name])
     p = chief.get("p_holm", {}).get(name)
     interval = f"{low:+.1f} to {high:+.1f}" + ("" if p is None else f", {_p(p)}")
     unclear = low <= 0 <= high or (p is not None and p > 0.05)
-    return f"{abs(mean):.1f} points {'less' if mean < 0 else 'more'} often", interval + ": no clear difference" * unclear
+    return (f"{abs(mean):.1f} points {'less' if mean < 0 else 'more'} often",
+            interval + ": no clear difference" * unclear)
 
 
 def _p(p: float) -> str:
@@ -94,11 +98,16 @@ def sentence(summary: dict[str, Any]) -> str:
 
 def basis(summary: dict[str, Any]) -> str:
     "What the figures rest on: items, seeds, resamples, and where each learning rate was chosen."
-    figures, chosen, seeds = summary["figures"], summary["rate_chosen_on"], max(a["seeds"] for a in summary["arms"])
-    items = ", ".join(f"{figures[name]['items']} items of {name}" for name in ("target", "general") if name in figures)
-    flattered = " (the test items themselves, which flatters every method: give the run a validation set)" * (chosen == "target")
-    holm = "; p-values after Holm's correction for all tests against the same baseline" * bool(summary.get("families"))
-    return (f"Each method at its own best learning rate, chosen on {chosen}{flattered}; {seeds} seed{'s' * (seeds != 1)} a tuned arm; {items}; "
+    figures, chosen, seeds = (summary["figures"], summary["rate_chosen_on"],
+                              max(a["seeds"] for a in summary["arms"]))
+    items = ", ".join(f"{figures[name]['items']} items of {name}" for name in ("target", "general")
+                      if name in figures)
+    flattered = (" (the test items themselves, which flatters every method: "
+                 "give the run a validation set)" * (chosen == "target"))
+    holm = "; p-values after Holm's correction for all tests against the same baseline" * bool(
+        summary.get("families"))
+    return (f"Each method at its own best learning rate, chosen on {chosen}{flattered}; "
+            f"{seeds} seed{'s' * (seeds != 1)} a tuned arm; {items}; "
             f"{summary['resamples']:,} paired bootstrap resamples of the items{holm}.")
 
 # %% ../nbs/10b_html_report.ipynb #d817e31c
@@ -111,21 +120,27 @@ def mark(method: str) -> Markup:
     path = style.get_path().transformed(style.get_transform())
     box = path.get_extents()
     steps = ((points, "ZMLQC"[code] if code < 5 else "Z") for points, code in path.iter_segments())
-    drawn = "".join("Z" if letter == "Z" else letter + " ".join(f"{p:.3g}" for p in points) for points, letter in steps)
+    drawn = "".join("Z" if letter == "Z" else letter + " ".join(f"{p:.3g}" for p in points)
+                    for points, letter in steps)
     size = max(box.width, box.height) * 1.1
     view = f"{(box.x0 + box.x1 - size) / 2:.3g} {(-box.y0 - box.y1 - size) / 2:.3g} {size:.3g} {size:.3g}"
-    svg = Markup('<svg class="mark" aria-hidden="true" viewBox="{}"><path transform="scale(1 -1)" fill="{}" d="{}"/></svg>')
+    svg = Markup('<svg class="mark" aria-hidden="true" viewBox="{}"><path transform="scale(1 -1)" fill="{}" '
+                 'd="{}"/></svg>')
     return svg.format(view, shade, drawn)
 
 # %% ../nbs/10b_html_report.ipynb #85ed625c
 def cell(text: str, value: float | None = None, note: str = "", marked: bool = False) -> dict[str, Any]:
-    "A cell: its text, what it sorts by (the text where that isn't a number), a note, and whether the text is a method with its mark."
+    """A cell: its text, what it sorts by (the text where that isn't a number), a note, and whether the text is
+    a method with its mark."""
     return {"text": text, "value": text if value is None else f"{value:.6g}", "note": note, "marked": marked}
 
 
-def as_table(caption: str, headings: dict[str, bool], rows: Iterable[tuple[bool, list[dict[str, Any]]]]) -> dict[str, Any]:
-    "A table from its caption, its headings (each True where the column holds numbers) and rows of (whether it is quoted, cells)."
-    return {"caption": caption, "headings": [{"text": text, "number": number} for text, number in headings.items()],
+def as_table(caption: str, headings: dict[str, bool],
+             rows: Iterable[tuple[bool, list[dict[str, Any]]]]) -> dict[str, Any]:
+    """A table from its caption, its headings (each True where the column holds numbers)
+    and rows of (whether it is quoted, cells)."""
+    return {"caption": caption,
+            "headings": [{"text": text, "number": number} for text, number in headings.items()],
             "rows": [{"quoted": quoted, "cells": cells} for quoted, cells in rows]}
 
 
@@ -148,9 +163,10 @@ def _rate(rate: float | None) -> dict[str, Any]:
 def arms_table(summary: dict[str, Any]) -> dict[str, Any]:
     "Every arm with every figure of the terminal's table, each with its interval."
     columns = columns_of(summary)
-    rows = [(arm["quoted"], [cell(arm["method"], marked=True), _rate(arm["learning_rate"]), *[_figure(arm, name) for name in columns]])
-            for arm in summary["arms"]]
-    return as_table("Accuracy in % and KL in nats per token, with 95% intervals; bold: the base model, and each method at its best rate",
+    rows = [(arm["quoted"], [cell(arm["method"], marked=True), _rate(arm["learning_rate"]),
+                             *[_figure(arm, name) for name in columns]]) for arm in summary["arms"]]
+    return as_table("Accuracy in % and KL in nats per token, with 95% intervals; bold: the base model, "
+                    "and each method at its best rate",
                     {"method": False, "rate": True} | dict.fromkeys(columns.values(), True), rows)
 
 
@@ -167,11 +183,15 @@ def differences_table(summary: dict[str, Any]) -> dict[str, Any]:
     columns = {name: heading for name, heading in columns_of(summary).items() if "(" not in name}
 
     def row(d: dict[str, Any]) -> list[dict[str, Any]]:
-        tests = [cell(_p(d["p_holm"][name]).removeprefix("p ").removeprefix("= "), d["p_holm"][name]) for name in tested]
-        return [cell(d["method"], marked=True), cell(d["against"], marked=True), *[_points(d.get(name)) for name in columns], *tests]
+        tests = [cell(_p(d["p_holm"][name]).removeprefix("p ").removeprefix("= "), d["p_holm"][name])
+                 for name in tested]
+        return [cell(d["method"], marked=True), cell(d["against"], marked=True),
+                *[_points(d.get(name)) for name in columns], *tests]
 
-    caption = "Paired differences in points, with 95% intervals, each method at its own best rate" + "; p after Holm's correction" * bool(tested)
-    headings = {"method": False, "against": False} | dict.fromkeys([*columns.values(), *(f"p, {name}" for name in tested)], True)
+    caption = ("Paired differences in points, with 95% intervals, each method at its own best rate"
+               + "; p after Holm's correction" * bool(tested))
+    headings = ({"method": False, "against": False}
+                | dict.fromkeys([*columns.values(), *(f"p, {name}" for name in tested)], True))
     return as_table(caption, headings, [(False, row(d)) for d in summary["differences"]])
 
 
@@ -184,18 +204,21 @@ def skills_table(summary: dict[str, Any]) -> dict[str, Any]:
         note = "" if arm is before else f"{100 * (arm[task][0] - before[task][0]) + 0.0:+.1f}"
         return cell(f"{100 * arm[task][0]:.1f}", arm[task][0], note)
 
-    rows = [(arm is before, [cell(arm["method"], marked=True), *[accuracy(arm, task) for task in tasks]]) for arm in arms]
-    return as_table("Accuracy in %, each method at its best rate; beneath it the change against the base model in points",
-                    {"method": False} | {task_name(task): True for task in tasks}, rows)
+    rows = [(arm is before, [cell(arm["method"], marked=True), *[accuracy(arm, task) for task in tasks]])
+            for arm in arms]
+    return as_table("Accuracy in %, each method at its best rate; beneath it the change against the base model "
+                    "in points", {"method": False} | {task_name(task): True for task in tasks}, rows)
 
 # %% ../nbs/10b_html_report.ipynb #f72daf7f
 def shares_table(summary: dict[str, Any]) -> dict[str, Any] | None:
-    """The targets of each method by source, in % and as counts; a figure that a method adds to its mix gets a column.
+    """The targets of each method by source, in % and as counts;
+    a figure that a method adds to its mix gets a column.
 
     None where the summary has no mixes."""
     mixes = summary.get("mixes") or {}
     known = ("examples", "sources", "dropped", "reasons")
-    more = list(dict.fromkeys(key for mix in mixes.values() for key in mix if key not in known and isinstance(mix[key], (int, float))))
+    more = list(dict.fromkeys(key for mix in mixes.values()
+                              for key in mix if key not in known and isinstance(mix[key], (int, float))))
 
     sources = [source for source in SOURCES if any(source in mix["sources"] for mix in mixes.values())]
 
@@ -206,7 +229,8 @@ def shares_table(summary: dict[str, Any]) -> dict[str, Any] | None:
         why = ", ".join(f"{reason} {n}" for reason, n in mix.get("reasons", {}).items())
         paper = f"arXiv {about.paper}" if about and about.paper else ""
         return [cell(method, marked=True), cell(about.summary if about else "", note=paper),
-                *[cell(f"{n / total:.0%}" if n else "", n, str(n or "")) for n in counts], cell(str(mix["dropped"] or ""), mix["dropped"]),
+                *[cell(f"{n / total:.0%}" if n else "", n, str(n or "")) for n in counts],
+                cell(str(mix["dropped"] or ""), mix["dropped"]),
                 *[cell(f"{mix[key]:.3g}", mix[key]) if key in mix else cell("") for key in more], cell(why)]
 
     numbers = dict.fromkeys([*sources, "dropped", *more], True)
@@ -232,7 +256,8 @@ Item = tuple[str, str]  # task and id
 
 
 def read_answers(run: Path, summary: dict[str, Any]) -> dict[str, dict[int, dict[Item, Score]]]:
-    "The scores of the quoted arms: method -> seed -> (task, id) -> score. Empty where the folder has no `scores.jsonl`."
+    """The scores of the quoted arms: method -> seed -> (task, id) -> score.
+    Empty where the folder has no `scores.jsonl`."""
     wanted = {(arm["method"], arm["learning_rate"]) for arm in quoted(summary)}
     found: dict[str, dict[int, dict[Item, Score]]] = {}
     for score in _records(run / "scores.jsonl", Score):
@@ -255,7 +280,8 @@ def read_tests(run: Path) -> dict[Item, Example]:
 # %% ../nbs/10b_html_report.ipynb #0affd9da
 def _graded(score: Score, texts: Texts) -> dict[str, Any]:
     label = score.extra.get("label") or ("correct" if score.score == 1 else "incorrect")
-    return {"text": texts.number(score.response), "label": label, "reason": texts.number(score.extra.get("reason") or None)}
+    return {"text": texts.number(score.response), "label": label,
+            "reason": texts.number(score.extra.get("reason") or None)}
 
 
 def _after(item: Item, seeds: dict[int, dict[Item, Score]], texts: Texts) -> dict[str, Any] | None:
@@ -269,7 +295,8 @@ def _after(item: Item, seeds: dict[int, dict[Item, Score]], texts: Texts) -> dic
 
 def rows_of_tests(items: list[Item], answers: dict, tests: dict[Item, Example], methods: list[str],
                   texts: Texts) -> list[dict[str, Any]]:
-    "What the page shows of test items; texts are numbers into `texts`, and None where the run's folder lacks them."
+    """What the page shows of test items; texts are numbers into `texts`, and None where
+    the run's folder lacks them."""
     rows = []
     for item in items:
         example, before = tests.get(item), answers.get("base", {}).get(0, {}).get(item)
@@ -286,13 +313,15 @@ def _own(example: Example, responses: dict[str, list[Response]], verdicts: dict[
     found = []
     for response in responses.get(example.id, [])[:8]:
         verdict = verdicts.get(key_of(response))
-        found.append({"text": texts.number(response.response), "label": verdict.label if verdict else "no verdict",
-                      "reason": texts.number(verdict.reason or None) if verdict else None})
+        found.append({"text": texts.number(response.response), "label": verdict.label if verdict
+                      else "no verdict", "reason": texts.number(verdict.reason or None) if verdict else None})
     return found
 
 
-def rows_of_training(run: Path, examples: list[Example], methods: list[str], texts: Texts) -> list[dict[str, Any]]:
-    "What the page shows of training examples: own answers with their verdicts, and each method's targets (None: dropped by it)."
+def rows_of_training(run: Path, examples: list[Example], methods: list[str],
+                     texts: Texts) -> list[dict[str, Any]]:
+    """What the page shows of training examples: own answers with their verdicts, and each method's targets
+    (None: dropped by it)."""
     responses: dict[str, list[Response]] = {}
     for response in _records(run / "responses.jsonl", Response):
         responses.setdefault(response.id, []).append(response)
@@ -307,8 +336,9 @@ def rows_of_training(run: Path, examples: list[Example], methods: list[str], tex
         dropped = method in targets and not made
         return None if dropped else [{"text": texts.number(t.completion), "source": t.source} for t in made]
 
-    return [{"set": "train", "id": visible(e.id), "prompt": texts.number(prompt_text(e.prompt)), "gold": texts.number(e.completion),
-             "own": _own(e, responses, verdicts, texts), "after": [after(m, e) for m in methods]} for e in examples]
+    return [{"set": "train", "id": visible(e.id), "prompt": texts.number(prompt_text(e.prompt)),
+             "gold": texts.number(e.completion), "own": _own(e, responses, verdicts, texts),
+             "after": [after(m, e) for m in methods]} for e in examples]
 
 # %% ../nbs/10b_html_report.ipynb #9ffa0fb2
 MOST_ITEMS = 600
@@ -325,25 +355,30 @@ def evenly(items: list, most: int) -> list:
     return items if len(items) <= most else [items[i * len(items) // most] for i in range(most)]
 
 
-def _browser_data(run: Path, answers: dict, tests: dict[Item, Example], examples: list[Example], methods: list[str],
+def _browser_data(run: Path, answers: dict, tests: dict[Item, Example], examples: list[Example],
+                  methods: list[str],
                   most: int) -> tuple[dict[str, Any], list[int]]:
-    "The data of the examples' browser; and test items shown, test items there are, training examples shown, and there are."
+    """The data of the examples' browser; and test items shown, test items there are,
+    training examples shown, and there are."""
     texts, found = Texts(), next(iter(next(iter(answers.values())).values())) if answers else {}
     items = sorted(found, key=lambda item: ORDER.get(item[0].split(":")[0], len(ORDER)))
     tested = rows_of_tests(evenly(items, most), answers, tests, methods, texts)
     trained = rows_of_training(run, evenly(examples, most), methods, texts)
-    data = {"methods": [{"name": visible(m)} for m in methods], "items": tested + trained, "strings": list(texts)}
+    data = {"methods": [{"name": visible(m)} for m in methods], "items": tested + trained,
+            "strings": list(texts)}
     return data, [len(tested), len(items), len(trained), len(examples)]
 
 
 def browser(run: Path, summary: dict[str, Any], answers: dict, most_items: int = MOST_ITEMS,
             most_bytes: int = MOST_BYTES) -> dict[str, Any] | None:
-    "What the template needs to show examples: data, tasks, methods, and a note on how many of how many. None where there are none."
+    """What the template needs to show examples: data, tasks, methods, and a note on how many of how many.
+    None where there are none."""
     methods = [arm["method"] for arm in quoted(summary) if arm["method"] != "base"]
     tests, examples = read_tests(run), list(_records(run / "examples.jsonl", Example))
     # fewer and fewer items, until they fit
     while True:
-        data, (tested, of_tests, trained, of_examples) = _browser_data(run, answers, tests, examples, methods, most_items)
+        data, (tested, of_tests, trained, of_examples) = _browser_data(run, answers, tests, examples, methods,
+                                                                       most_items)
         text = json_for_html(data)
         if len(text.encode()) <= most_bytes or most_items <= 10:
             break
@@ -351,16 +386,19 @@ def browser(run: Path, summary: dict[str, Any], answers: dict, most_items: int =
     if not data["items"]:
         return None
     tasks = dict.fromkeys(row["task"] for row in data["items"] if row["set"] == "test")
-    note = (f"Here are {tested:,} of {of_tests:,} test items and {trained:,} of {of_examples:,} training examples, evenly spaced; "
-            "the run's folder has all of them. Answers after fine-tuning are of each method's first seed; where its seeds disagree, "
-            f"the answer says so. Texts are cut at {LONGEST:,} characters, and control characters are spelt out, as \\x1b or \\u202e.")
-    kinds = [("test", f"test items ({tested:,})", tested), ("train", f"training examples ({trained:,})", trained)]
+    note = (f"Here are {tested:,} of {of_tests:,} test items and {trained:,} of {of_examples:,} training "
+            "examples, evenly spaced; the run's folder has all of them. Answers after fine-tuning are of each "
+            f"method's first seed; where its seeds disagree, the answer says so. Texts are cut at {LONGEST:,} "
+            "characters, and control characters are spelt out, as \\x1b or \\u202e.")
+    kinds = [("test", f"test items ({tested:,})", tested),
+             ("train", f"training examples ({trained:,})", trained)]
     return {"data": text, "methods": methods, "tasks": [(t, data["strings"][t]) for t in tasks], "note": note,
             "sets": [(value, words) for value, words, number in kinds if number]}
 
 # %% ../nbs/10b_html_report.ipynb #31578fc4
 def changes_table(answers: dict) -> dict[str, Any] | None:
-    "Test items that went from wrong to right and from right to wrong, by method (first seed). None without answers."
+    """Test items that went from wrong to right and from right to wrong, by method (first seed).
+    None without answers."""
     before = answers.get("base", {}).get(0)
     if not before:
         return None
@@ -370,12 +408,16 @@ def changes_table(answers: dict) -> dict[str, Any] | None:
 
     def counts(after: dict[Item, Score]) -> list[dict[str, Any]]:
         moved = [[after[i].score - before[i].score for i in found if i in after] for found in items.values()]
-        return [cell(str(n), n) for change in moved for n in (sum(c > 0 for c in change), sum(c < 0 for c in change))]
+        return [cell(str(n), n) for change in moved
+                for n in (sum(c > 0 for c in change), sum(c < 0 for c in change))]
 
-    rows = [(False, [cell(m, marked=True), *counts(answers[m][min(answers[m])])]) for m in answers if m != "base"]
-    headings = {"method": False} | {f"{words}: {way}": True for words in items for way in ("wrong to right", "right to wrong")}
+    rows = [(False, [cell(m, marked=True), *counts(answers[m][min(answers[m])])])
+            for m in answers if m != "base"]
+    headings = {"method": False} | {f"{words}: {way}": True for words in items
+                                    for way in ("wrong to right", "right to wrong")}
     sizes = ", ".join(f"{len(found)} of {words}" for words, found in items.items())
-    return as_table(f"Answers that changed against the base model, each method's first seed; items: {sizes}", headings, rows)
+    return as_table(f"Answers that changed against the base model, each method's first seed; items: {sizes}",
+                    headings, rows)
 
 # %% ../nbs/10b_html_report.ipynb #955f1e75
 def _packaged(name: str) -> str:
@@ -384,7 +426,8 @@ def _packaged(name: str) -> str:
 
 def policy(script: str, style: str) -> str:
     "A Content-Security-Policy: no network, pictures inside the page, and no script or style but these."
-    script, style = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (script, style))
+    script, style = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+                     for text in (script, style))
     return (f"default-src 'none'; img-src data:; style-src 'sha256-{style}'; script-src 'sha256-{script}'; "
             "base-uri 'none'; form-action 'none'")
 
@@ -394,52 +437,65 @@ def _finished(value: Any) -> Any:
 
 
 def _facts(content: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(str(key), value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)) for key, value in content.items()]
+    return [(str(key), value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+            for key, value in content.items()]
 
 
 def configuration(summary: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
     "Headings with the run's whole configuration, model, versions, items and times."
     model = dict(summary.get("model", {}))
-    sizes = {name: f["items"] if f["items"] == f["units"] else f"{f['items']} in {f['units']} groups" for name, f in summary["figures"].items()}
-    parts = {"Configuration": summary.get("config", {}), "Versions": model.pop("versions", {}), "Model and machine": model, "Items by figure": sizes,
+    sizes = {name: f["items"] if f["items"] == f["units"] else f"{f['items']} in {f['units']} groups"
+             for name, f in summary["figures"].items()}
+    parts = {"Configuration": summary.get("config", {}), "Versions": model.pop("versions", {}),
+             "Model and machine": model, "Items by figure": sizes,
              "Times in seconds": summary.get("seconds", {})}
     return [(heading, _facts(content)) for heading, content in parts.items() if content]
 
 
 def pictures_of(summary: dict[str, Any], paths: list[Path]) -> dict[str, dict[str, str] | None]:
     "The PNG files by name, each as a data URI with its alternative text; None for those that are not there."
-    arms = "; ".join(" ".join([a["method"], *[f"{name} {100 * a[name][0]:.1f}" for name in ("target", "general") if name in a]]) for a in quoted(summary))
-    texts = {"pareto": f"General skills against the target task, accuracy in %, a mark for each arm. At the best rates: {arms}.",
-             "skills": "Accuracy of every task for each method at its best rate; the figures are in the table below.",
+    arms = "; ".join(" ".join([a["method"], *[f"{name} {100 * a[name][0]:.1f}" for name in ("target", "general")
+                                              if name in a]]) for a in quoted(summary))
+    texts = {"pareto": ("General skills against the target task, accuracy in %, a mark for each arm. "
+                        f"At the best rates: {arms}."),
+             "skills": ("Accuracy of every task for each method at its best rate; "
+                        "the figures are in the table below."),
              "losses": "Training loss by step, a line for each seed of each method at its best rate.",
-             "surprise": "Surprise in nats of each token of a gold answer and of the model's own right answer under the base model."}
+             "surprise": ("Surprise in nats of each token of a gold answer and of the model's own right answer "
+                          "under the base model.")}
     inside = {p.stem: "data:image/png;base64," + base64.b64encode(p.read_bytes()).decode() for p in paths}
-    return {name: {"data": inside[name], "alt": text} if name in inside else None for name, text in texts.items()}
+    return {name: {"data": inside[name], "alt": text} if name in inside else None
+            for name, text in texts.items()}
 
 
-SECTIONS = {"plot": "Learnt and kept", "results": "Every arm", "skills": "Skills", "losses": "Loss curves", "targets": "What was trained on",
-            "examples": "Examples", "configuration": "Configuration"}
+SECTIONS = {"plot": "Learnt and kept", "results": "Every arm", "skills": "Skills", "losses": "Loss curves",
+            "targets": "What was trained on", "examples": "Examples", "configuration": "Configuration"}
 
 
 def page(run: str | Path, pictures: list[Path] = ()) -> str:
-    "The HTML of a finished run. `pictures` are the PNG files that go into it. Raises ValueError where the folder holds no summary."
+    """The HTML of a finished run. `pictures` are the PNG files that go into it.
+    Raises ValueError where the folder holds no summary."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     run, summary = Path(run), read_summary(run)
     answers, script, style = read_answers(run, summary), _packaged("report.js"), _packaged("report.css")
     tuned = len(quoted(summary)) - 1
     model = summary.get("model", {}).get("model") or summary["config"]["model"]
-    jinja = Environment(loader=PackageLoader("ssr_nb", "templates"), autoescape=True, undefined=StrictUndefined, finalize=_finished)
+    jinja = Environment(loader=PackageLoader("ssr_nb", "templates"), autoescape=True, undefined=StrictUndefined,
+                        finalize=_finished)
     return jinja.get_template("report.html.jinja").render(
-        title=f"{model}, fine-tuned in {tuned} way{'s' * (tuned != 1)}", sentence=sentence(summary), basis=basis(summary),
-        sections=list(SECTIONS.items()), chosen_on=summary["rate_chosen_on"], pictures=pictures_of(summary, pictures),
-        arms=arms_table(summary), differences=differences_table(summary), skills=skills_table(summary), changes=changes_table(answers),
-        shares=shares_table(summary), browser=browser(run, summary, answers), labels=LABELS, configuration=configuration(summary), mark=mark,
+        title=f"{model}, fine-tuned in {tuned} way{'s' * (tuned != 1)}", sentence=sentence(summary),
+        basis=basis(summary), sections=list(SECTIONS.items()), chosen_on=summary["rate_chosen_on"],
+        pictures=pictures_of(summary, pictures), arms=arms_table(summary),
+        differences=differences_table(summary), skills=skills_table(summary), changes=changes_table(answers),
+        shares=shares_table(summary), browser=browser(run, summary, answers), labels=LABELS,
+        configuration=configuration(summary), mark=mark,
         policy=policy(script, style), script=Markup(script), style=Markup(style))
 
 
 def html_report(run: str | Path, lm=None) -> list[Path]:
-    """Draw the pictures of a finished run, write `report.html` into its folder, and give all paths, the page first.
+    """Draw the pictures of a finished run, write `report.html` into its folder, and
+    give all paths, the page first.
 
     `lm` is the run's base model; it is loaded where it isn't given (see `report`)."""
     pictures = report(run, lm)

@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 
-from .records import LABELS, Appender, Example, RecordError, Response, Verdict, content_id, key_of, prompt_text
+from .records import (LABELS, Appender, Example, RecordError, Response, Verdict, content_id, key_of,
+                            prompt_text)
 
 # %% ../nbs/05_judge.ipynb #bbee261d
 Rule = Callable[[Example, str], Verdict]
@@ -40,12 +41,14 @@ def _brief(text: str, width: int = 50) -> str:
     return repr(text if len(text) <= width else text[: width - 1] + "…")
 
 # %% ../nbs/05_judge.ipynb #6e6fad59
-_PLAIN = {ord(c): "'" for c in "‘’ʼ`´"} | {ord(c): '"' for c in "“”„«»"} | {ord(c): "-" for c in "‐‑‒–—−﹣"} | {0x2044: "/"}
+_PLAIN = ({ord(c): "'" for c in "‘’ʼ`´"} | {ord(c): '"' for c in "“”„«»"} | {ord(c): "-" for c in "‐‑‒–—−﹣"}
+          | {0x2044: "/"})
 _HALVES = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅛": "1/8"}
 
 
 def visible(text: str) -> str:
-    """The text as a reader sees it: no invisible characters, plain digits, quotes and dashes, one kind of space.
+    """The text as a reader sees it: no invisible characters, plain digits, quotes and
+    dashes, one kind of space.
 
     >>> visible("１８\u200b apples ½")
     '18 apples  1/2'
@@ -89,7 +92,8 @@ def _f1(prediction: str, gold: str) -> float:
 
 
 def squad_scores(prediction: str, answers: list[str]) -> tuple[float, float]:
-    """Exact match and F1 (0 to 1) of SQuAD 2.0's official script, the best over all answers; no answers means unanswerable.
+    """Exact match and F1 (0 to 1) of SQuAD 2.0's official script, the best over all answers;
+    no answers means unanswerable.
 
     >>> squad_scores("the engineer Ada Thorne", ["Ada Thorne"])
     (0.0, 0.8)
@@ -115,15 +119,18 @@ def figures(text: str) -> set[str]:
 
 
 def squad_at(threshold: float) -> Rule:
-    """The rule that takes an answer whose SQuAD F1 reaches the threshold, and that holds the numbers of gold."""
+    """The rule that takes an answer whose SQuAD F1 reaches the threshold, and that
+    holds the numbers of gold."""
     def squad(example: Example, answer: str) -> Verdict:
         said = visible(answer)
         f1, gold = max((squad_scores(said, [gold])[1], gold) for gold in golds(example) or [""])
         if f1 >= threshold and not figures(gold) <= figures(said):
-            return _verdict(example, "incorrect", f"other numbers: {_brief(said)}, gold {_brief(gold)}", "squad", f1)
+            return _verdict(example, "incorrect", f"other numbers: {_brief(said)}, gold {_brief(gold)}",
+                            "squad", f1)
         if f1 >= threshold:
             return _verdict(example, "correct", f"F1 at {threshold:g} or above: {f1:.2f}", "squad", f1)
-        return _verdict(example, "incorrect", f"F1 below {threshold:g}: {f1:.2f}, gold {_brief(gold)}", "squad", f1)
+        return _verdict(example, "incorrect", f"F1 below {threshold:g}: {f1:.2f}, gold {_brief(gold)}",
+                        "squad", f1)
 
     return squad
 
@@ -132,16 +139,20 @@ def exact(example: Example, answer: str) -> Verdict:
     """The answer is an accepted answer, apart from case, punctuation and articles."""
     said = visible(answer)
     for gold in golds(example):
-        if normalize_answer(said) == normalize_answer(visible(gold)) != "" and figures(gold) <= figures(said) or said.strip() == gold.strip():
+        if (normalize_answer(said) == normalize_answer(visible(gold)) != "" and figures(gold) <= figures(said)
+            or said.strip() == gold.strip()):
             return _verdict(example, "correct", "the accepted answer", "exact", 1.0)
-    return _verdict(example, "incorrect", f"another answer: {_brief(said)}, gold {_brief((golds(example) or [''])[0])}", "exact", 0.0)
+    return _verdict(example, "incorrect",
+                    f"another answer: {_brief(said)}, gold {_brief((golds(example) or [''])[0])}", "exact", 0.0)
 
 
-_NEGATION = re.compile(r"\b(?:not|never|no|nor|neither|without|except|instead of|rather than|other than|unlike|wrong|false)\b|n't\b|\b(?:cannot|dont|doesnt|didnt|isnt|wasnt)\b")
+_NEGATION = re.compile(r"\b(?:not|never|no|nor|neither|without|except|instead of|rather than|other than|unlike"
+                       r"|wrong|false)\b|n't\b|\b(?:cannot|dont|doesnt|didnt|isnt|wasnt)\b")
 
 
 def _doubt_around(said: str, gold: str) -> str:
-    """Why a gold that stands in this text, as words of SQuAD's normal form, may not be what the text claims; or nothing."""
+    """Why a gold that stands in this text, as words of SQuAD's normal form, may not be
+    what the text claims; or nothing."""
     found = re.search(rf"(?<!\w){re.escape(gold)}(?!\w)", said)
     before, after = said[: found.start()].split()[-6:], said[found.end():].split()[:3]
     if _NEGATION.search(" ".join(before)) or _NEGATION.search(" ".join(after)):
@@ -152,13 +163,15 @@ def _doubt_around(said: str, gold: str) -> str:
 
 
 def _listed_among(said: str, gold: str) -> bool:
-    """Whether a gold is one item of a list of three and more: whoever names every place names the right one too."""
+    """Whether a gold is one item of a list of three and more:
+    whoever names every place names the right one too."""
     items = [normalize_answer(item) for item in re.split(r",|;|\n|\band\b", said)]
     return len(items) >= 3 and gold in items
 
 
 def contains(example: Example, answer: str) -> Verdict:
-    """An accepted answer stands in the answer, word for word, apart from case, punctuation and articles, and isn't denied there."""
+    """An accepted answer stands in the answer, word for word, apart from case, punctuation and articles,
+    and isn't denied there."""
     said, doubts = visible(answer), []
     words = normalize_answer(said)
     for gold in sorted(golds(example), key=len, reverse=True):
@@ -174,7 +187,8 @@ def contains(example: Example, answer: str) -> Verdict:
         doubts.append(f"contains gold, {doubt}: {_brief(gold)}")
     if doubts:
         return _verdict(example, "unparsed", doubts[0], "contains")
-    return _verdict(example, "incorrect", f"gold is not in it: {_brief((golds(example) or [''])[0])}", "contains", 0.0)
+    return _verdict(example, "incorrect", f"gold is not in it: {_brief((golds(example) or [''])[0])}",
+                    "contains", 0.0)
 
 # %% ../nbs/05_judge.ipynb #adf30764
 _NUMBER = re.compile(r"""
@@ -196,7 +210,8 @@ def _value(found: re.Match) -> Fraction | None:
     if found["below"]:
         if int(found["below"]) == 0:
             return None
-        value = value + Fraction(int(found["mixed"]), int(found["below"])) if found["mixed"] else value / int(found["below"])
+        value = (value + Fraction(int(found["mixed"]), int(found["below"])) if found["mixed"]
+                 else value / int(found["below"]))
     value *= Fraction(10) ** int(found["exponent"] or 0) * _SCALES.get(found["scale"], 1)
     return -value if found["sign"] or found["inner"] else value
 
@@ -207,7 +222,8 @@ def _plain_numbers(text: str) -> str:
     text = re.sub(r"\\d?frac\s*\{\s*(-?[0-9]{1,40})\s*\}\s*\{\s*([0-9]{1,40})\s*\}", r" \1/\2 ", text)
     text = re.sub(r"\\(?:text|mathrm|mathbf|textbf)\s*\{", " {", text)
     text = re.sub(r"(?<=[0-9])\\?[,{}]{1,3}(?=[0-9]{3}(?![0-9]))", ",", text)  # 1{,}800 and 1\,800
-    return re.sub(r"\\[$%!,;()\[\]]", lambda m: m[0][1] if m[0][1] in "$%" else " ", text.replace("*", " * ").replace(" *  * ", " "))
+    return re.sub(r"\\[$%!,;()\[\]]", lambda m: m[0][1] if m[0][1] in "$%" else " ",
+                  text.replace("*", " * ").replace(" *  * ", " "))
 
 
 def _numbers(text: str) -> list[re.Match]:
@@ -238,7 +254,8 @@ _MARKS = re.compile(r"""
     \#\#\#\#\s*(?P<gsm>[^\n]*)
   | \\(?:boxed|fbox)\s*\{(?P<boxed>(?:[^{}\n]|\{[^{}\n]*\})*)\}
   | (?:^|\n)[ \t>*_#]*(?:a|(?:final[ ]|correct[ ])?answer)[ \t*_]*:(?P<line>[^\n]*)
-  | \banswer(?:[ ]to[ ][^\n.:]{1,80})?[ ]?(?:is|was|=|:|would[ ]be|will[ ]be|equals|comes[ ]to)(?![ ]not\b)(?P<said>[^\n]*)
+  | \banswer(?:[ ]to[ ][^\n.:]{1,80})?[ ]?(?:is|was|=|:|would[ ]be|will[ ]be|equals|comes[ ]to)"""
+               r"""(?![ ]not\b)(?P<said>[^\n]*)
     """, re.VERBOSE)
 
 
@@ -248,7 +265,8 @@ def _sentences(text: str) -> list[str]:
 
 
 def final_number(text: str) -> tuple[Fraction | None, str]:
-    """The number that a text gives as its answer; or nothing, and the reason. Long texts are read from their end (20,000 characters).
+    """The number that a text gives as its answer; or nothing, and the reason.
+    Long texts are read from their end (20,000 characters).
 
     >>> final_number("She makes 9 * 2 = $18 every day.\\n#### 18")[0]
     Fraction(18, 1)
@@ -257,7 +275,8 @@ def final_number(text: str) -> tuple[Fraction | None, str]:
     """
     text = _plain_numbers(text[-20_000:])
     marks = list(_MARKS.finditer(text))
-    for kind in ("gsm", "boxed", "line", "said"):  # the plainest mark that is there decides: "the third answer was 5" may come on the way
+    for kind in ("gsm", "boxed", "line", "said"):
+        # the plainest mark that is there decides: "the third answer was 5" may come on the way
         claims = [mark[kind] for mark in marks if (mark[kind] or "").strip()]
         if not claims:
             continue
@@ -284,17 +303,22 @@ def numeric(example: Example, answer: str) -> Verdict:
         return _verdict(example, "unparsed", f"{why}: {_brief(answer[-200:])}", "numeric")
     if any(_same_number(said, gold) for gold in meant):
         return _verdict(example, "correct", "the number of gold", "numeric", 1.0)
-    return _verdict(example, "incorrect", f"another number: {_shown(said)}, gold {_shown(meant[0])}", "numeric", 0.0)
+    return _verdict(example, "incorrect", f"another number: {_shown(said)}, gold {_shown(meant[0])}",
+                    "numeric", 0.0)
 
 
 def _shown(value: Fraction) -> str:
     return str(value) if value.denominator < 1000 and len(str(value)) < 20 else f"{float(value):.6g}"
 
 # %% ../nbs/05_judge.ipynb #498ec959
-_TEXT = r"(?:passages?|texts?|articles?|paragraphs?|contexts?|documents?|excerpts?|story|stories|information (?:given|provided|above)|provided (?:information|text|context))"
-_NOT = r"(?:does not|doesn't|do not|don't|did not|didn't|is not|isn't|are not|aren't|was not|wasn't|cannot|can not|can't|could not|couldn't)"
-_GIVE = r"(?:say|mention|state|specify|tell|provide|give|indicate|contain|include|explain|reveal|describe|discuss|answer|address|clarify|hold|have|offer|identify|name|refer)"
-_GIVEN = r"(?:mentioned|stated|specified|given|provided|said|included|described|discussed|addressed|answered|found|indicated|contained|explained|named|present|available|clear)"
+_TEXT = (r"(?:passages?|texts?|articles?|paragraphs?|contexts?|documents?|excerpts?|story|stories"
+         r"|information (?:given|provided|above)|provided (?:information|text|context))")
+_NOT = (r"(?:does not|doesn't|do not|don't|did not|didn't|is not|isn't|are not|aren't|was not|wasn't|cannot"
+        r"|can not|can't|could not|couldn't)")
+_GIVE = (r"(?:say|mention|state|specify|tell|provide|give|indicate|contain|include|explain|reveal|describe"
+         r"|discuss|answer|address|clarify|hold|have|offer|identify|name|refer)")
+_GIVEN = (r"(?:mentioned|stated|specified|given|provided|said|included|described|discussed|addressed|answered"
+          r"|found|indicated|contained|explained|named|present|available|clear)")
 _ADVERB = r"(?:\s+(?:explicitly|directly|actually|specifically|clearly|really|even|fully|exactly|also|ever))?"
 _REFUSALS = re.compile("|".join([
     rf"\b{_TEXT}(?: \w+){{0,2}}? {_NOT}{_ADVERB} {_GIVE}\b",
@@ -302,28 +326,46 @@ _REFUSALS = re.compile("|".join([
     rf"\b{_TEXT} never (?:says|mentions|states|specifies|tells|gives)\b",
     rf"\bnothing in (?:the|this) {_TEXT} (?:says|mentions|states|specifies|tells|gives|indicates)\b",
     rf"\banswer (?:is not|isn't)(?: \w+)? (?:in|from) (?:the|this) {_TEXT}\b",
-    rf"\b{_TEXT} (?:says|gives|has|offers|provides|contains|tells us|holds) (?:nothing|no (?:information|answer|mention|details?|indication|clue))\b",
-    rf"\b(?:it|this|that|the answer|the question|they|there)(?:'s)? {_NOT}{_ADVERB} (?:say|mention|state|specify)\b",
-    rf"\b(?:it|this|that) (?:(?:is|was) not|isn't|wasn't){_ADVERB} (?:mentioned|stated|specified|indicated|disclosed|revealed)\b",
-    rf"(?:\bnot|n't){_ADVERB} {_GIVEN}(?: \w+)? (?:in|by|from|within|anywhere in) (?:the|this|that|your|any)(?: \w+){{0,2}}? ?{_TEXT}\b",
-    rf"\bno (?:information|mention|details?|indication|answer|reference)\b[^.;\n]{{0,60}}\b(?:in|from|within|by) (?:the|this)(?: \w+)? ?{_TEXT}\b",
-    r"\bthere (?:is|was|are|'s|is not|isn't) (?:no|not enough|not sufficient|insufficient|any|enough) (?:information|mention|answer|details?|indication|context)\b",
-    r"\b(?:not enough|insufficient|no) information (?:is |was )?(?:(?:given|provided|available)|to (?:answer|determine|tell|say))",
-    r"\b(?:cannot|can not|can't|could not|couldn't|is impossible to|isn't possible to|is not possible to|unable to|not able to) (?:be )?(?:definitively |reliably |really )?(?:answer(?:ed)?|determined?|inferred|deduced|tell|say)\b(?! (?:the truth|goodbye|no\b|yes\b))",
-    r"\b(?:i|we) (?:do not|don't|cannot|can't|could not|couldn't|am not able to|am unable to)(?: really)? (?:know|answer|find|tell|determine|say)\b",
+    rf"\b{_TEXT} (?:says|gives|has|offers|provides|contains|tells us|holds) (?:nothing|no (?:information|answer"
+    r"|mention|details?|indication|clue))\b",
+    rf"\b(?:it|this|that|the answer|the question|they|there)(?:'s)? {_NOT}{_ADVERB} (?:say|mention|state"
+    r"|specify)\b",
+    rf"\b(?:it|this|that) (?:(?:is|was) not|isn't|wasn't){_ADVERB} (?:mentioned|stated|specified|indicated"
+    r"|disclosed|revealed)\b",
+    rf"(?:\bnot|n't){_ADVERB} {_GIVEN}(?: \w+)? (?:in|by|from|within|anywhere in) (?:the|this|that|your"
+    rf"|any)(?: \w+){{0,2}}? ?{_TEXT}\b",
+    rf"\bno (?:information|mention|details?|indication|answer|reference)\b[^.;\n]{{0,60}}\b(?:in|from|within"
+    rf"|by) (?:the|this)(?: \w+)? ?{_TEXT}\b",
+    r"\bthere (?:is|was|are|'s|is not|isn't) (?:no|not enough|not sufficient|insufficient|any"
+    r"|enough) (?:information|mention|answer|details?|indication|context)\b",
+    r"\b(?:not enough|insufficient|no) information (?:is |was )?(?:(?:given|provided|available)|to (?:answer"
+    r"|determine|tell|say))",
+    r"\b(?:cannot|can not|can't|could not|couldn't|is impossible to|isn't possible to|is not possible to"
+    r"|unable to|not able to) (?:be )?(?:definitively |reliably |really )?(?:answer(?:ed)?|determined?|inferred"
+    r"|deduced|tell|say)\b(?! (?:the truth|goodbye|no\b|yes\b))",
+    r"\b(?:i|we) (?:do not|don't|cannot|can't|could not|couldn't|am not able to"
+    r"|am unable to)(?: really)? (?:know|answer|find|tell|determine|say)\b",
     r"\b(?:question|this|that|it) (?:is|seems|appears)(?: to be)? (?:unanswerable|not answerable)\b",
-    r"^\W*(?:unanswerable|not answerable|no answer|not enough information|insufficient information|not (?:mentioned|stated|specified|given|provided)|i(?: am|'m) not sure|unknown from the \w+)\W*$",
+    r"^\W*(?:unanswerable|not answerable|no answer|not enough information|insufficient information"
+    r"|not (?:mentioned|stated|specified|given|provided)|i(?: am|'m) not sure|unknown from the \w+)\W*$",
 ]))
 _CONTRAST = re.compile(r"\b(?:but|however|although|though|nevertheless)\b")
-_GUESS = re.compile(r"\b(?:maybe|perhaps|probably|possibly|likely|presumably|i (?:think|guess|believe|assume|suppose|would say)|i'd say|best guess|my guess|assuming|if i had to)\b")
-_MODAL = re.compile(r"\b(?:might|may be|could be|still|apparently)\b")  # harmless within the refusal: "does not say who might have paid"
-_PREAMBLE = re.compile(rf"\W*(?:(?:i'm|i am|we are|we're)? ?(?:very |so )?sorry|unfortunately|apologies|based on|according to|after reading|having read|i(?: have|'ve) read|let me|(?:answer|a|response)\s*:|(?:the|this) (?:\w+ )?{_TEXT} (?:only |just |merely )?(?:describes|discusses|mentions|talks|is about|states|says|explains|focuses|tells))")
+_GUESS = re.compile(r"\b(?:maybe|perhaps|probably|possibly|likely|presumably|i (?:think|guess|believe|assume"
+                    r"|suppose|would say)|i'd say|best guess|my guess|assuming|if i had to)\b")
+# harmless within the refusal: "does not say who might have paid"
+_MODAL = re.compile(r"\b(?:might|may be|could be|still|apparently)\b")
+_PREAMBLE = re.compile(r"\W*(?:(?:i'm|i am|we are|we're)? ?(?:very |so )?sorry|unfortunately|apologies"
+                       r"|based on|according to|after reading|having read|i(?: have|'ve) read|let me|(?:answer"
+                       rf"|a|response)\s*:|(?:the|this) (?:\w+ )?{_TEXT} (?:only |just |merely )?(?:describes"
+                       r"|discusses|mentions|talks|is about|states|says|explains|focuses|tells))")
 
 # %% ../nbs/05_judge.ipynb #f91c1271
 def stance(text: str) -> str:
-    """`refusal`, `answer`, or `both`: a refusal together with a guess or after an answer. Texts are read up to 20,000 characters.
+    """`refusal`, `answer`, or `both`: a refusal together with a guess or after an answer.
+    Texts are read up to 20,000 characters.
 
-    >>> stance("The passage does not say."), stance("the Unknown Soldier"), stance("It doesn't say, but maybe the attic.")
+    >>> stance("The passage does not say."), stance("the Unknown Soldier"), stance(
+    ...     "It doesn't say, but maybe the attic.")
     ('refusal', 'answer', 'both')
     """
     said = " ".join(re.sub(r"[*_#\"]", "", visible(text[:20_000]).lower()).split()).replace(" .", ".")
@@ -332,8 +374,10 @@ def stance(text: str) -> str:
     if not found:
         return "answer"
     i, match = found[0]
-    before, lead, rest, after = sentences[:i], sentences[i][: match.start()], sentences[i][match.end():], " ".join(sentences[i + 1:])
-    answered = [part for part in [*before, lead] if not _PREAMBLE.match(part) and (part is not lead or _CONTRAST.search(part.strip(" ,")[8:]))]
+    before, lead, rest, after = (sentences[:i], sentences[i][: match.start()], sentences[i][match.end():],
+                                 " ".join(sentences[i + 1:]))
+    answered = [part for part in [*before, lead]
+                if not _PREAMBLE.match(part) and (part is not lead or _CONTRAST.search(part.strip(" ,")[8:]))]
     guessed = _GUESS.search(said) or _CONTRAST.search(f"{rest}. {after}") or _MODAL.search(after)
     return "both" if answered or guessed else "refusal"
 
@@ -351,12 +395,14 @@ def is_unanswerable(example: Example) -> bool:
 
 
 def refusal(example: Example, answer: str) -> Verdict:
-    """The answer refuses where there is no answer. What it says where there is one, this rule can't tell: `unparsed`."""
+    """The answer refuses where there is no answer. What it says where there is one,
+    this rule can't tell: `unparsed`."""
     said = stance(answer)
     if said == "both":
         return _verdict(example, "incorrect", f"refuses and answers at once: {_brief(answer)}", "refusal", 0.0)
     if is_unanswerable(example):
-        label, reason = ("correct", "refuses, and there is no answer") if said == "refusal" else ("incorrect", f"answers what has no answer: {_brief(answer)}")
+        label, reason = (("correct", "refuses, and there is no answer") if said == "refusal"
+                         else ("incorrect", f"answers what has no answer: {_brief(answer)}"))
         return _verdict(example, label, reason, "refusal", float(said == "refusal"))
     if said == "refusal":
         return _verdict(example, "incorrect", f"refuses what has an answer: {_brief(answer)}", "refusal", 0.0)
@@ -366,8 +412,10 @@ def refusal(example: Example, answer: str) -> Verdict:
 def _named(rule: Rule, name: str) -> Rule:
     def named(example: Example, answer: str) -> Verdict:
         verdict = rule(example, answer)
-        if not isinstance(verdict, Verdict) or verdict.label not in LABELS or not 0 <= (verdict.score or 0) <= 1:
-            raise RecordError(None, None, f"{verdict!r} from judge {name!r}", f"a Verdict with a label of {', '.join(LABELS)} and a score from 0 to 1, or none")
+        if (not isinstance(verdict, Verdict) or verdict.label not in LABELS
+            or not 0 <= (verdict.score or 0) <= 1):
+            raise RecordError(None, None, f"{verdict!r} from judge {name!r}",
+                              f"a Verdict with a label of {', '.join(LABELS)} and a score from 0 to 1, or none")
         verdict.judge = name
         return verdict
 
@@ -447,7 +495,8 @@ def rule_of(judge: str | Rule) -> Rule:
     return JUDGES[judge]
 
 # %% ../nbs/05_judge.ipynb #7afe08aa
-_LEFTOVERS = re.compile(r"<\|[^|<>\n]{1,40}\|>|</?s>|\[/?INST\]|</?think>|<\s*script\b|\n\s*(?:user|human|assistant|question)\s*:", re.IGNORECASE)
+_LEFTOVERS = re.compile(r"<\|[^|<>\n]{1,40}\|>|</?s>|\[/?INST\]|</?think>|<\s*script\b|\n\s*(?:user|human"
+                        r"|assistant|question)\s*:", re.IGNORECASE)
 _BROKEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffd\ud800-\udfff]")
 
 
@@ -475,11 +524,13 @@ def loops(text: str) -> bool:
 
 
 def _repeats(prompt: str, answer: str) -> bool:
-    """Whether an answer is the prompt or a line of it ("Question: ..." without its label), or holds a line of twelve words and more."""
+    """Whether an answer is the prompt or a line of it ("Question: ..." without its label),
+    or holds a line of twelve words and more."""
     said = _words(answer)
     parts = [prompt, *prompt.split("\n"), *(line.partition(":")[2] for line in prompt.split("\n"))]
     lines = [words for part in parts if (words := _words(part))]
-    return any(said == line or len(line) >= 12 and f" {' '.join(line)} " in f" {' '.join(said)} " for line in lines)
+    return any(said == line or len(line) >= 12 and f" {' '.join(line)} " in f" {' '.join(said)} "
+               for line in lines)
 
 
 def unfit(example: Example, response: Response) -> str:
@@ -492,7 +543,8 @@ def unfit(example: Example, response: Response) -> str:
     if found := _BROKEN.search(answer.replace("\r\n", "\n")):
         return f"broken text: U+{ord(found[0]):04X}"
     said = _words(answer)
-    if any(said == _words(gold) and said or answer.strip() == gold.strip() for gold in [*golds(example), example.completion]):
+    if any(said == _words(gold) and said or answer.strip() == gold.strip()
+           for gold in [*golds(example), example.completion]):
         return ""
     if not said:
         return "nothing but punctuation"
@@ -504,30 +556,37 @@ def unfit(example: Example, response: Response) -> str:
 
 # %% ../nbs/05_judge.ipynb #4e34e878
 def _fingerprint(example: Example, response: Response) -> str:
-    return content_id(example.prompt, "\0".join([response.response, response.finish_reason, example.completion, *golds(example)]))
+    return content_id(example.prompt, "\0".join([response.response, response.finish_reason, example.completion,
+                                                 *golds(example)]))
 
 
 def judge_one(example: Example, response: Response, rule: Rule) -> Verdict:
-    """The verdict on one response: `rejected` where it is no answer, else the rule's, `unparsed` where the rule fails."""
+    """The verdict on one response: `rejected` where it is no answer, else the rule's,
+    `unparsed` where the rule fails."""
     if reason := unfit(example, response):
         verdict = _verdict(example, "rejected", reason, rule.__name__)
     else:
         try:
             verdict = rule(example, response.response)
-        except (ImportError, RecordError, ConnectionError):  # not this answer's fault: the rule can't run, or gives no verdicts
+        except (ImportError, RecordError, ConnectionError):
+            # not this answer's fault: the rule can't run, or gives no verdicts
             raise
         except Exception as error:  # whatever a user's rule may raise: doubt falls to gold, and is counted
-            verdict = _verdict(example, "unparsed", f"the rule failed: {type(error).__name__}: {error}", rule.__name__)
+            verdict = _verdict(example, "unparsed", f"the rule failed: {type(error).__name__}: {error}",
+                               rule.__name__)
     sample = {"sample": response.extra["sample"]} if "sample" in response.extra else {}
     verdict.id, verdict.extra = example.id, verdict.extra | sample | {"judged": _fingerprint(example, response)}
     return verdict
 
 
-def judge(examples: Iterable[Example], responses: Iterable[Response], judge: str | Rule = "squad", out: str | Path | None = None) -> list[Verdict]:
-    """A verdict for each response, in their order; `judge` is a name in JUDGES or a callable (example, answer) -> Verdict.
+def judge(examples: Iterable[Example], responses: Iterable[Response], judge: str | Rule = "squad",
+          out: str | Path | None = None) -> list[Verdict]:
+    """A verdict for each response, in their order; `judge` is a name in JUDGES or a
+    callable (example, answer) -> Verdict.
 
-    With `out`, verdicts are appended to that JSONL file, and those that it has already are not made again. Raises RecordError
-    for responses without an example, and where `out` holds verdicts of another judge or on other answers.
+    With `out`, verdicts are appended to that JSONL file, and those that it has already are not made again.
+    Raises RecordError for responses without an example, and where `out` holds verdicts of another judge or on
+    other answers.
     """
     rule, by_id, responses = rule_of(judge), {e.id: e for e in examples}, list(responses)
     _check_ids(by_id, responses)
@@ -557,27 +616,34 @@ def _listed(ids: list[str], shown: int = 5) -> str:
 
 def _check_ids(by_id: dict[str, Example], responses: list[Response]) -> None:
     if strangers := [r.id for r in responses if r.id not in by_id]:
-        raise RecordError(None, None, f"{len(strangers)} of {len(responses)} responses without an example: {_listed(strangers)}", "responses to these examples")
+        raise RecordError(None, None, f"{len(strangers)} of {len(responses)} responses without an example: "
+                          f"{_listed(strangers)}", "responses to these examples")
     twice = [key for key, count in Counter(map(key_of, responses)).items() if count > 1]
     if twice:
-        raise RecordError(None, None, f"several responses under one id: {_listed([id for id, _ in twice])}", "every response once, or numbered by 'sample'")
+        raise RecordError(None, None, f"several responses under one id: {_listed([id for id, _ in twice])}",
+                          "every response once, or numbered by 'sample'")
     answered = {r.id for r in responses}
     if silent := [id for id in by_id if id not in answered]:
-        print(f"judge: {len(silent)} of {len(by_id)} examples have no response: {_listed(silent)}", file=sys.stderr)
+        print(f"judge: {len(silent)} of {len(by_id)} examples have no response: {_listed(silent)}",
+              file=sys.stderr)
 
 
-def _check_finished(out: str | Path, done: dict, by_id: dict[str, Example], responses: list[Response], rule: Rule) -> None:
+def _check_finished(out: str | Path, done: dict, by_id: dict[str, Example], responses: list[Response],
+                    rule: Rule) -> None:
     known = {key_of(response): response for response in responses}
     for key, verdict in done.items():
         if verdict.judge != rule.__name__:
-            raise RecordError(out, None, f"a verdict of judge {verdict.judge!r} on {verdict.id!r}", f"verdicts of {rule.__name__!r}, or another file")
+            raise RecordError(out, None, f"a verdict of judge {verdict.judge!r} on {verdict.id!r}",
+                              f"verdicts of {rule.__name__!r}, or another file")
         response = known.get(key)
         if response is None or verdict.extra.get("judged") != _fingerprint(by_id[response.id], response):
-            raise RecordError(out, None, f"a verdict on {verdict.id!r} that was made for another answer", "verdicts on these responses, or another file")
+            raise RecordError(out, None, f"a verdict on {verdict.id!r} that was made for another answer",
+                              "verdicts on these responses, or another file")
 
 # %% ../nbs/05_judge.ipynb #bd0626d5
 def tally(verdicts: Iterable[Verdict]) -> dict[str, dict[str, int]]:
-    """How many verdicts have each label, and for which reasons (the phrase before the colon), the most frequent first."""
+    """How many verdicts have each label, and for which reasons (the phrase before the colon),
+    the most frequent first."""
     counts: dict[str, Counter] = {label: Counter() for label in LABELS}
     for verdict in verdicts:
         counts[verdict.label][verdict.reason.split(":")[0]] += 1
@@ -597,11 +663,13 @@ def summary(verdicts: Iterable[Verdict]) -> str:
 
 # %% ../nbs/05_judge.ipynb #6b2f3264
 def confusion(verdicts: Iterable[Verdict], right: dict[tuple, bool]) -> dict[tuple[str, bool], int]:
-    """How many verdicts of each label fall on right and on wrong answers; `right` is by (id, sample), as `key_of` gives it."""
+    """How many verdicts of each label fall on right and on wrong answers;
+    `right` is by (id, sample), as `key_of` gives it."""
     counts = {(label, truth): 0 for label in LABELS for truth in (True, False)}
     for verdict in verdicts:
         if key_of(verdict) not in right:
-            raise RecordError(None, None, f"no label for {key_of(verdict)}", "a label by (id, sample) for every verdict")
+            raise RecordError(None, None, f"no label for {key_of(verdict)}",
+                              "a label by (id, sample) for every verdict")
         counts[verdict.label, right[key_of(verdict)]] += 1
     return counts
 
@@ -616,6 +684,8 @@ def plot_confusion(counts: dict[tuple[str, bool], int], title: str = "", ax=None
     for y, row in enumerate(table):
         for x, count in enumerate(row):
             train_error = LABELS[y] == "correct" and x == 1 and count
-            ax.text(x, y, count, ha="center", va="center", color="crimson" if train_error else "black", weight="bold" if train_error else None)
-    ax.set(xticks=[0, 1], xticklabels=["right", "wrong"], yticks=range(len(LABELS)), yticklabels=LABELS, title=title)
+            ax.text(x, y, count, ha="center", va="center", color="crimson" if train_error else "black",
+                    weight="bold" if train_error else None)
+    ax.set(xticks=[0, 1], xticklabels=["right", "wrong"], yticks=range(len(LABELS)), yticklabels=LABELS,
+           title=title)
     return ax

@@ -39,10 +39,11 @@ _HINT = in_your_own_words("{prompt}", "{gold}")
 REWORDINGS = {
     "micro": Rewording(_HINT, _HINT, _HINT),
     "chat": Rewording(
-        paraphrase="{prompt}\n\nA right answer to this is:\n{gold}\n\nSay this answer in your own words. Keep its meaning, add nothing to it, "
-                   "and write the answer only.",
-        rewrite="Below is an instruction that describes a task, along with a reference answer. Using the reference answer as a guide, write your "
-                "own response to the instruction.\n\n### Instruction:\n{prompt}\n\n### Reference answer:\n{gold}\n\n### Response:",
+        paraphrase="{prompt}\n\nA right answer to this is:\n{gold}\n\nSay this answer in your own words. "
+        "Keep its meaning, add nothing to it, and write the answer only.",
+        rewrite="Below is an instruction that describes a task, along with a reference answer. "
+        "Using the reference answer as a guide, write your own response to the instruction.\n\n### "
+        "Instruction:\n{prompt}\n\n### Reference answer:\n{gold}\n\n### Response:",
         teacher=TEACHER_PROMPT),
 }
 
@@ -64,7 +65,8 @@ def _reworded(prompt: Prompt, gold: str, template: str) -> Prompt:
 
 
 def reword(examples: list[Example], template: str) -> list[Example]:
-    """The same examples, asked with gold in the prompt (of a conversation, in its last turn). Answers to them are judged against the originals.
+    """The same examples, asked with gold in the prompt (of a conversation, in its last turn).
+    Answers to them are judged against the originals.
 
     >>> reword([Example("2 + 2 ?", "4")], "{prompt} Hint: {gold}.")[0].prompt
     '2 + 2 ? Hint: 4.'
@@ -73,9 +75,11 @@ def reword(examples: list[Example], template: str) -> list[Example]:
 
 # %% ../nbs/07b_methods.ipynb #a33561d6
 def replay_targets(examples: list[Example], responses: list[Response]) -> list[Target]:
-    "The base model's answers to general prompts as targets of source `replay`; answers that are none (cut off, empty, broken) left out."
+    """The base model's answers to general prompts as targets of source `replay`;
+    answers that are none (cut off, empty, broken) left out."""
     by_id = {e.id: e for e in examples}
-    return [Target(f"replay-{r.id}", by_id[r.id].prompt, r.response, "replay") for r in responses if not unfit(by_id[r.id], r)]
+    return [Target(f"replay-{r.id}", by_id[r.id].prompt, r.response, "replay")
+            for r in responses if not unfit(by_id[r.id], r)]
 
 
 def replay_count(targets: int, share: float) -> int:
@@ -88,22 +92,26 @@ def replay_count(targets: int, share: float) -> int:
 
 
 def add_replay(targets: list[Target], replay: list[Target], share: float) -> list[Target]:
-    "The targets, and behind them so much replay that it is `share` of all rows. Raises ValueError where there isn't as much."
+    """The targets, and behind them so much replay that it is `share` of all rows.
+    Raises ValueError where there isn't as much."""
     wanted = replay_count(len(targets), share)
     if wanted > len(replay):
-        raise ValueError(f"found {len(replay)} rows of replay; expected {wanted}, a share of {share:g} beside {len(targets)} targets")
+        raise ValueError(f"found {len(replay)} rows of replay; expected {wanted}, "
+                         f"a share of {share:g} beside {len(targets)} targets")
     return targets + random.Random(0).sample(replay, wanted)
 
 # %% ../nbs/07b_methods.ipynb #5d700939
 def mask_surprising(targets: list[Target], lm: LanguageModel, above: float) -> list[Target]:
-    """The targets, those of gold with the places of their surprising tokens in `extra["masked"]` and their number of tokens in `extra["tokens"]`.
+    """The targets, those of gold with the places of their surprising tokens in `extra["masked"]` and their
+    number of tokens in `extra["tokens"]`.
 
-    Surprising is a token with a perplexity over `above` under the base model: -log p > log(above), arXiv 2501.14315. The end of the
-    turn is a token like any other. `lm` must be without an adapter.
+    Surprising is a token with a perplexity over `above` under the base model: -log p > log(above), arXiv
+    2501.14315. The end of the turn is a token like any other. `lm` must be without an adapter.
     """
     golds = [t for t in targets if t.source == "gold"]
     logprobs = completion_logprobs(lm, [(t.prompt, t.completion) for t in golds])
-    masked = {id(t): {"masked": (-values > math.log(above)).nonzero()[:, 0].tolist(), "tokens": len(values)} for t, values in zip(golds, logprobs)}
+    masked = {id(t): {"masked": (-values > math.log(above)).nonzero()[:, 0].tolist(), "tokens": len(values)}
+              for t, values in zip(golds, logprobs)}
     return [replace(t, extra=t.extra | masked.get(id(t), {})) for t in targets]
 
 # %% ../nbs/07b_methods.ipynb #68b2c381

@@ -22,14 +22,20 @@ from typing import Any
 from .records import Example
 
 # %% ../nbs/01_microworld.ipynb #2cf49016
-PEOPLE = """adam bella carla denis edith felix greta henry isla jonas kiran lydia milo nadia oscar petra quentin rita simon
-    tilda ursula vincent wanda xavier yvonne zeno agnes boris celia doris elmer freya gustav helga ingrid jasper katja lorenz
-    marta nigel olga pablo ramona stefan thea ugo valerie wilma xenia yannick zelda arno bianca clemens dagmar edgar flora
+PEOPLE = """adam bella carla denis edith felix greta henry isla jonas kiran lydia milo nadia oscar petra \
+quentin rita simon
+    tilda ursula vincent wanda xavier yvonne zeno agnes boris celia doris elmer freya gustav helga ingrid \
+jasper katja lorenz
+    marta nigel olga pablo ramona stefan thea ugo valerie wilma xenia yannick zelda arno bianca clemens dagmar \
+edgar flora
     gideon hedda ignaz""".split()
-OBJECTS = """anchor blanket bottle bucket candle compass drum envelope feather fiddle goblet hammock helmet inkwell jacket
-    jug kettle ladder locket magnet needle notebook pillow pencil quilt ribbon saddle scarf shovel slipper spoon stamp
+OBJECTS = """anchor blanket bottle bucket candle compass drum envelope feather fiddle goblet hammock helmet \
+inkwell jacket
+    jug kettle ladder locket magnet needle notebook pillow pencil quilt ribbon saddle scarf shovel slipper \
+spoon stamp
     telescope ticket trumpet umbrella vase wallet whistle yarn""".split()
-PLACES = """attic balcony barn cellar chapel corridor garage garden hall kitchen library loft mill nursery office orchard
+PLACES = """attic balcony barn cellar chapel corridor garage garden hall kitchen library loft mill nursery \
+office orchard
     pantry porch shed stable studio terrace tower workshop""".split()
 JOBS = "baker carpenter dentist farmer gardener judge librarian miner nurse painter sailor tailor".split()
 COLORS = "amber black blue brown crimson gray green pink purple red white yellow".split()
@@ -76,7 +82,8 @@ ATLAS = draw_atlas("atlas")
 # %% ../nbs/01_microworld.ipynb #c57ff904
 @dataclass(frozen=True)
 class Question:
-    """A prompt, a right answer in a sentence and in the fewest words, and the key from which other answers are judged."""
+    """A prompt, a right answer in a sentence and in the fewest words, and the key from
+    which other answers are judged."""
 
     skill: str
     prompt: str
@@ -131,7 +138,8 @@ KEEPING = {
                 "the passage says that {person} keeps the {thing} in the {place} .",
                 "we read that {person} has the {thing} in the {place} ."],
     "silence": "{person} keeps the {thing} somewhere , the passage does not say where .",
-    "check": ("does {person} keep the {thing} ?", "yes , {person} keeps the {thing} .", "no , {person} does not keep the {thing} ."),
+    "check": ("does {person} keep the {thing} ?", "yes , {person} keeps the {thing} .",
+              "no , {person} does not keep the {thing} ."),
 }
 HOME = Domain(
     "home", PEOPLE[:30], OBJECTS[:20], PLACES[:12],
@@ -140,14 +148,16 @@ HOME = Domain(
 SHIFTED = Domain(
     "shifted", PEOPLE[30:], OBJECTS[20:], PLACES[12:],
     facts=["{person} put the {thing} in the {place} .", "{person} left the {thing} in the {place} ."],
-    questions=["tell me where {person} put the {thing} .", "in which place is the {thing} of {person} ?"], **KEEPING)
+    questions=["tell me where {person} put the {thing} .", "in which place is the {thing} of {person} ?"],
+    **KEEPING)
 AT_WORK = Domain(
-    "jobs", PEOPLE, JOBS, CITIES,
-    facts=["{person} works as a {thing} in {place} ."],
+    "jobs", PEOPLE, JOBS, CITIES, facts=["{person} works as a {thing} in {place} ."],
     questions=["in which city does {person} work as a {thing} ?", "where does {person} work as a {thing} ?"],
-    answers=["{person} works as a {thing} in {place} .", "the passage says that {person} works as a {thing} in {place} ."],
+    answers=["{person} works as a {thing} in {place} .",
+             "the passage says that {person} works as a {thing} in {place} ."],
     silence="{person} works as a {thing} somewhere , the passage does not say where .",
-    check=("does {person} work as a {thing} ?", "yes , {person} works as a {thing} .", "no , {person} does not work as a {thing} ."))
+    check=("does {person} work as a {thing} ?", "yes , {person} works as a {thing} .",
+           "no , {person} does not work as a {thing} ."))
 DOMAINS = {domain.name: domain for domain in (HOME, SHIFTED, AT_WORK)}
 
 # %% ../nbs/01_microworld.ipynb #0a4b59a7
@@ -175,7 +185,8 @@ def draw_passage(rng: random.Random, domain: Domain, split: str) -> Passage:
             things[2] = things[0]
         facts = list(zip(people, things, rng.sample(domain.places, size)))
         rng.shuffle(facts)
-        text = " ".join(rng.choice(domain.facts).format(person=who, thing=what, place=where) for who, what, where in facts)
+        text = " ".join(rng.choice(domain.facts).format(person=who, thing=what, place=where)
+                        for who, what, where in facts)
         if split_of(text) == split:
             return Passage(domain, text, tuple(facts), absent_person, absent_thing)
 
@@ -221,11 +232,14 @@ def ask_check(rng: random.Random, passage: Passage, kind: str) -> Question:
 
 # %% ../nbs/01_microworld.ipynb #bea36172
 FACTS = {
-    "capital": (["what is the capital of {country} ?", "name the capital of {country} .", "which city is the capital of {country} ?"],
+    "capital": (["what is the capital of {country} ?", "name the capital of {country} .",
+                 "which city is the capital of {country} ?"],
                 ["the capital of {country} is {value} .", "{value} is the capital of {country} ."]),
-    "flag": (["what color is the flag of {country} ?", "name the color of the flag of {country} .", "which flag does {country} have ?"],
+    "flag": (["what color is the flag of {country} ?", "name the color of the flag of {country} .",
+              "which flag does {country} have ?"],
              ["the flag of {country} is {value} .", "{country} has a {value} flag ."]),
-    "food": (["what do people eat in {country} ?", "name the food of {country} .", "which food is eaten in {country} ?"],
+    "food": (["what do people eat in {country} ?", "name the food of {country} .",
+              "which food is eaten in {country} ?"],
              ["people in {country} eat {value} .", "the food of {country} is {value} ."]),
 }
 HOPS = {
@@ -251,8 +265,8 @@ def hop(rng: random.Random) -> Question:
     country, topic = rng.choice(COUNTRIES), rng.choice(sorted(HOPS))
     city, value = ATLAS[country]["capital"], ATLAS[country][topic]
     second = rng.choice(FACTS[topic][1]).format(country=country, value=value)
-    return Question("hop", rng.choice(HOPS[topic]).format(city=city), f"{city} is the capital of {country} . {second}",
-                    value, [topic, value])
+    return Question("hop", rng.choice(HOPS[topic]).format(city=city),
+                    f"{city} is the capital of {country} . {second}", value, [topic, value])
 
 
 def _with_article(word: str) -> str: return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
@@ -269,23 +283,28 @@ def category(rng: random.Random) -> Question:
     other = kind if rng.random() < 0.5 else rng.choice([k for k in CATEGORIES if k != kind])
     verdict = "yes" if other == kind else "no"
     question = rng.choice(["is {} {} ?", "is it true that {} is {} ?"]).format(thing, _with_article(other))
-    return Question("category", question, f"{thing} is {_with_article(kind)} , so {verdict} .", verdict, verdict)
+    return Question("category", question, f"{thing} is {_with_article(kind)} , so {verdict} .",
+                    verdict, verdict)
 
 # %% ../nbs/01_microworld.ipynb #d33e46a8
 def sum_with_steps(rng: random.Random) -> Question:
     """Three numbers, added in two steps."""
     x, y, z = (rng.randint(1, 9) for _ in range(3))
-    question = rng.choice(["what is {} plus {} plus {} ?", "add {} and {} and {} .", "how much are {} and {} and {} ?"])
+    question = rng.choice(["what is {} plus {} plus {} ?", "add {} and {} and {} .",
+                           "how much are {} and {} and {} ?"])
     steps = f"{x} plus {y} is {x + y} . {x + y} plus {z} is {x + y + z} . so the answer is {x + y + z} ."
-    return Question("sum", question.format(x, y, z), steps, str(x + y + z), str(x + y + z), "sum {} {} {}".format(*sorted([x, y, z])))
+    return Question("sum", question.format(x, y, z), steps, str(x + y + z), str(x + y + z),
+                    "sum {} {} {}".format(*sorted([x, y, z])))
 
 
 def sort(rng: random.Random) -> Question:
     """Three numbers, smallest first."""
     numbers = rng.sample(range(10, 60), 3)
     given, ordered = " ".join(map(str, numbers)), " ".join(map(str, sorted(numbers)))
-    return Question("sort", rng.choice(["put these numbers in order : {} .", "sort the numbers {} ."]).format(given),
-                    rng.choice(["in order this is {} .", "sorted they are {} ."]).format(ordered), ordered, ordered.split(), f"sort {ordered}")
+    return Question("sort",
+                    rng.choice(["put these numbers in order : {} .", "sort the numbers {} ."]).format(given),
+                    rng.choice(["in order this is {} .", "sorted they are {} ."]).format(ordered), ordered,
+                    ordered.split(), f"sort {ordered}")
 
 
 def compare(rng: random.Random) -> Question:
@@ -294,15 +313,18 @@ def compare(rng: random.Random) -> Question:
     word, one, other = rng.choice([("more", high, low), ("less", low, high)])
     first, second = rng.sample([low, high], 2)
     question = rng.choice([f"which is {word} , {first} or {second} ?", f"is {first} or {second} {word} ?"])
-    return Question("compare", question, f"{one} is {word} than {other} .", str(one), str(one), f"compare {low} {high}")
+    return Question("compare", question, f"{one} is {word} than {other} .", str(one), str(one),
+                    f"compare {low} {high}")
 
 # %% ../nbs/01_microworld.ipynb #88653613
-def _on_words(rng: random.Random, skill: str, sizes: Sequence[int], questions: Sequence[str], answers: Sequence[str],
+def _on_words(rng: random.Random, skill: str, sizes: Sequence[int], questions: Sequence[str],
+              answers: Sequence[str],
               result: Callable[[list[str]], list[str]]) -> Question:
     words = rng.sample(LISTED, rng.choice(sizes))
     given, key = " ".join(words), result(words)
     terse = " ".join(key)
-    return Question(skill, rng.choice(questions).format(given), rng.choice(answers).format(terse), terse, key, f"{skill} {given}")
+    return Question(skill, rng.choice(questions).format(given), rng.choice(answers).format(terse), terse, key,
+                    f"{skill} {given}")
 
 
 def copy(rng: random.Random) -> Question:
@@ -347,8 +369,9 @@ def in_your_own_words(prompt: str, hint: str) -> str:
 
 # %% ../nbs/01_microworld.ipynb #440e2b16
 REFUSING = ("do not know", "is not mentioned", "does not say")
-_WORDS = {"place": {*PLACES, *CITIES}, "person": set(PEOPLE), "thing": {*OBJECTS, *JOBS}, "capital": set(CITIES), "flag": set(COLORS),
-          "food": set(FOODS), "number": set(NUMBERS), "listed": set(LISTED), "kind": set(CATEGORIES), "verdict": {"yes", "no"}}
+_WORDS = {"place": {*PLACES, *CITIES}, "person": set(PEOPLE), "thing": {*OBJECTS, *JOBS},
+          "capital": set(CITIES), "flag": set(COLORS), "food": set(FOODS), "number": set(NUMBERS),
+          "listed": set(LISTED), "kind": set(CATEGORIES), "verdict": {"yes", "no"}}
 
 
 def _among(words: list[str], table: str) -> list[str]: return [word for word in words if word in _WORDS[table]]
@@ -360,9 +383,11 @@ def _compared(found: list[str], expected: list[str]) -> tuple[bool, str]:
 
 def _right_place(key: list, words: list[str]) -> tuple[bool, str]:
     person, thing, place = key
-    refuses, places = any(f" {phrase} " in f" {' '.join(words)} " for phrase in REFUSING), sorted(set(_among(words, "place")))
+    refuses, places = (any(f" {phrase} " in f" {' '.join(words)} " for phrase in REFUSING),
+                       sorted(set(_among(words, "place"))))
     if place is None:
-        return refuses and not places, f"{'refuses' if refuses else 'does not refuse'}, names {' '.join(places) or 'no place'}; expected a refusal"
+        return (refuses and not places, f"{'refuses' if refuses else 'does not refuse'}, "
+                f"names {' '.join(places) or 'no place'}; expected a refusal")
     others = [word for word in _among(words, "person") + _among(words, "thing") if word not in (person, thing)]
     if refuses or others:
         return False, f"{'refuses' if refuses else 'speaks of ' + ' '.join(others)}; expected {place}"
@@ -379,12 +404,13 @@ def _last_of(table: str) -> Callable[[str, list[str]], tuple[bool, str]]:
 
 
 def _right_kind(key: str, words: list[str]) -> tuple[bool, str]:
-    return _last_of("verdict")(key, words) if key in _WORDS["verdict"] else _compared(sorted(set(_among(words, "kind"))), [key])
+    return (_last_of("verdict")(key, words) if key in _WORDS["verdict"]
+            else _compared(sorted(set(_among(words, "kind"))), [key]))
 
 # %% ../nbs/01_microworld.ipynb #66349e14
 RULES: dict[str, Callable[[Any, list[str]], tuple[bool, str]]] = {
-    "passage": _right_place, "check": _last_of("verdict"), "fact": _right_entry, "hop": _right_entry, "sum": _last_of("number"),
-    "sort": lambda key, words: _compared(_among(words, "number"), key),
+    "passage": _right_place, "check": _last_of("verdict"), "fact": _right_entry, "hop": _right_entry,
+    "sum": _last_of("number"), "sort": lambda key, words: _compared(_among(words, "number"), key),
     "copy": lambda key, words: _compared(_among(words, "listed"), key),
     "reverse": lambda key, words: _compared(_among(words, "listed"), key),
     "category": _right_kind, "compare": lambda key, words: _compared(_among(words, "number")[:1], [key]),
@@ -398,7 +424,8 @@ def right(example: Example, answer: str) -> tuple[bool, str]:
     """
     skill = example.extra.get("skill")
     if skill not in RULES or "key" not in example.extra:
-        raise ValueError(f"example {example.id}: found skill {skill!r}; expected a micro-world example, with 'key' and one of {', '.join(RULES)}")
+        raise ValueError(f"example {example.id}: found skill {skill!r}; expected a micro-world example, "
+                         f"with 'key' and one of {', '.join(RULES)}")
     return RULES[skill](example.extra["key"], answer.lower().replace(".", " . ").replace(",", " , ").split())
 
 # %% ../nbs/01_microworld.ipynb #34c690ee
@@ -406,16 +433,19 @@ def example_of(question: Question, id: str) -> Example:
     """The record of a question: terse gold for a passage question, a full sentence for a general one."""
     extra = {"skill": question.skill, "key": question.key, "terse": question.terse}
     if question.skill != "passage":
-        return Example(question.prompt, question.sentence, id=id, answers=[question.sentence, question.terse], extra=extra)
+        return Example(question.prompt, question.sentence, id=id, answers=[question.sentence, question.terse],
+                       extra=extra)
     answerable = question.kind == "answerable"
-    return Example(question.prompt, question.terse, id=id, answers=[question.terse] if answerable else [], answerable=answerable,
+    return Example(question.prompt, question.terse, id=id, answers=[question.terse] if answerable else [],
+                   answerable=answerable,
                    group=question.content, extra=extra | {"domain": question.domain, "kind": question.kind})
 
 
 def target_examples(n: int, split: str, domain: str = "home", seed: int = 0) -> list[Example]:
     """`n` passage questions with different passages, half of them unanswerable, in random order."""
     if split not in SPLITS or domain not in DOMAINS:
-        raise ValueError(f"found split {split!r} and domain {domain!r}; expected one of {', '.join(SPLITS)} and one of {', '.join(DOMAINS)}")
+        raise ValueError(f"found split {split!r} and domain {domain!r}; expected one of {', '.join(SPLITS)} "
+                         f"and one of {', '.join(DOMAINS)}")
     rng, examples, seen = random.Random(f"target {domain} {split} {seed}"), [], set()
     while len(examples) < n:
         passage, i = draw_passage(rng, DOMAINS[domain], split), len(examples)
@@ -428,7 +458,8 @@ def target_examples(n: int, split: str, domain: str = "home", seed: int = 0) -> 
 
 # %% ../nbs/01_microworld.ipynb #79781545
 def general_examples(n_per_skill: int, split: str = "test", seed: int = 0) -> list[Example]:
-    """`n_per_skill` different prompts of every general skill. Raises ValueError where a skill has not so many."""
+    """`n_per_skill` different prompts of every general skill.
+    Raises ValueError where a skill has not so many."""
     examples = []
     for skill, make in SKILLS.items():
         rng, seen = random.Random(f"general {skill} {split} {seed}"), set()
@@ -440,7 +471,8 @@ def general_examples(n_per_skill: int, split: str = "test", seed: int = 0) -> li
                 seen.add(question.prompt)
                 examples.append(example_of(question, f"{skill}-{split}-{seed}-{len(seen) - 1}"))
         if len(seen) < n_per_skill:
-            raise ValueError(f"skill {skill}, split {split}: found {len(seen)} different prompts; expected {n_per_skill}")
+            raise ValueError(f"skill {skill}, split {split}: found {len(seen)} different prompts; "
+                             f"expected {n_per_skill}")
     return examples
 
 # %% ../nbs/01_microworld.ipynb #f661f34f

@@ -38,7 +38,8 @@ from .records import Prompt, messages_of
 
 # %% ../nbs/03_models.ipynb #92ce5591
 class ModelError(ValueError):
-    """A model, a tokenizer or an adapter that can't be used: says which, what was found and what was expected."""
+    """A model, a tokenizer or an adapter that can't be used:
+    says which, what was found and what was expected."""
 
     def __init__(self, name: str | Path, found: str, expected: str):
         self.name, self.found, self.expected = str(name), found, expected
@@ -46,7 +47,8 @@ class ModelError(ValueError):
 
 
 class OutOfMemory(RuntimeError):
-    """The device's memory doesn't hold what was asked for; the message says which setting to change, and to what."""
+    """The device's memory doesn't hold what was asked for;
+    the message says which setting to change, and to what."""
 
 # %% ../nbs/03_models.ipynb #59272c8f
 BACKENDS = ("auto", "unsloth", "transformers")
@@ -66,15 +68,18 @@ def unsloth_obstacle(device: str = "cpu") -> str | None:
 # %% ../nbs/03_models.ipynb #fb7057b3
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """No greetings, warnings or progress bars from the libraries while a model is loaded. Errors come through."""
+    """No greetings, warnings or progress bars from the libraries while a model is loaded.
+    Errors come through."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def import_unsloth() -> None:
-    """Import Unsloth, silently, its generated code in the user's cache. Raises ImportError, as an import does."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ssr_nb" / "unsloth_compiled_cache"
+    """Import Unsloth, silently, its generated code in the user's cache.
+    Raises ImportError, as an import does."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME")
+                 or Path.home() / ".cache") / "ssr_nb" / "unsloth_compiled_cache"
     os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", str(cache))
     os.environ.setdefault("UNSLOTH_DISABLE_STATISTICS", "1")
     with _quiet():
@@ -82,7 +87,8 @@ def import_unsloth() -> None:
 
 
 def choose_backend(backend: str = "auto", device: str = "cpu") -> tuple[str, str]:
-    """`unsloth` or `transformers`, and why. `auto` takes Unsloth where it imports; `transformers` never imports it.
+    """`unsloth` or `transformers`, and why. `auto` takes Unsloth where it imports;
+    `transformers` never imports it.
 
     Raises ModelError if Unsloth is asked for by name and can't be had.
     """
@@ -96,15 +102,18 @@ def choose_backend(backend: str = "auto", device: str = "cpu") -> tuple[str, str
             import_unsloth()
             return "unsloth", "asked for" if backend == "unsloth" else "Unsloth is there"
         except Exception as error:  # a foreign package can fail to import in any way; the reason is told
-            obstacle = f"importing Unsloth failed ({type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''})"
+            obstacle = (f"importing Unsloth failed ({type(error).__name__}: "
+                        f"{str(error).strip().splitlines()[0] if str(error).strip() else ''})")
     if backend == "unsloth":
-        raise ModelError("", obstacle, "Unsloth, imported before trl, transformers and peft; or backend='transformers'")
+        raise ModelError("", obstacle,
+                         "Unsloth, imported before trl, transformers and peft; or backend='transformers'")
     return "transformers", obstacle
 
 # %% ../nbs/03_models.ipynb #910a2a38
 @dataclass
 class LanguageModel:
-    """A causal language model and what belongs to it. `model` is a Transformers model, or a PeftModel around one."""
+    """A causal language model and what belongs to it.
+    `model` is a Transformers model, or a PeftModel around one."""
 
     model: Any
     tokenizer: Any
@@ -137,7 +146,8 @@ def choose_dtype(dtype: str | torch.dtype = "auto", device: str = "cpu") -> torc
     if dtype == "auto":
         if torch.device(device).type == "cpu":
             return torch.float32
-        bfloat16 = torch.device(device).type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
+        bfloat16 = (torch.device(device).type != "cuda"
+                    or torch.cuda.is_bf16_supported(including_emulation=False))
         return torch.bfloat16 if bfloat16 else torch.float16
     chosen = getattr(torch, dtype, None)
     if not isinstance(chosen, torch.dtype) or not chosen.is_floating_point:
@@ -159,7 +169,8 @@ def _hub_answers(seconds: float = 5.0) -> bool:
 
 
 def locate(name: str) -> tuple[str, bool]:
-    """Where the files of a model are: a folder or a hub id, and whether only local files may be read. Raises ModelError."""
+    """Where the files of a model are: a folder or a hub id, and whether only local files may be read.
+    Raises ModelError."""
     if name == "microworld":
         from ssr_nb.microworld import MODEL_PATH
         name = str(MODEL_PATH)
@@ -168,25 +179,27 @@ def locate(name: str) -> tuple[str, bool]:
         if not (folder / "config.json").is_file():
             adapter = (folder / "adapter_config.json").is_file()
             raise ModelError(name, "a LoRA adapter" if adapter else "a folder without config.json",
-                             "its base model here, then load_adapter" if adapter else "a folder with config.json, weights and tokenizer")
+                             "its base model here, then load_adapter" if adapter
+                             else "a folder with config.json, weights and tokenizer")
         return str(folder), True
     if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or not name:
-        raise ModelError(name, "no such folder", "'microworld', a folder with config.json, or a model's id on the hub")
+        raise ModelError(name, "no such folder",
+                         "'microworld', a folder with config.json, or a model's id on the hub")
     return name, not _hub_answers()
 
 # %% ../nbs/03_models.ipynb #c9e4192b
 PLAIN_TEMPLATE = (
     "{% for message in messages %}{% if message['role'] == 'assistant' %}"
     "Answer:{% generation %} {{ message['content'] | trim }}{{ eos_token }}{% endgeneration %}\n"
-    "{% else %}{{ 'Question' if message['role'] == 'user' else 'Note' }}: {{ message['content'] | trim }}\n{% endif %}{% endfor %}"
-    "{% if add_generation_prompt %}Answer:{% endif %}"
+    "{% else %}{{ 'Question' if message['role'] == 'user' else 'Note' }}: "
+    "{{ message['content'] | trim }}\n{% endif %}{% endfor %}{% if add_generation_prompt %}Answer:{% endif %}"
 )
 
 
 THINKING = "{%- set enable_thinking = true -%}"  # in front of a template: how its model was asked for
 NO_THINKING = "{%- set enable_thinking = false -%}"
-SAME_DAY = ("{%- macro strftime_now(format) -%}{{ format | replace('%d', '26') | replace('%m', '07') | replace('%b', 'Jul')"
-            " | replace('%B', 'July') | replace('%Y', '2024') }}{%- endmacro -%}")
+SAME_DAY = ("{%- macro strftime_now(format) -%}{{ format | replace('%d', '26') | replace('%m', "
+            "'07') | replace('%b', 'Jul') | replace('%B', 'July') | replace('%Y', '2024') }}{%- endmacro -%}")
 
 
 def settled_template(template: str, thinking: bool = False) -> str:
@@ -194,19 +207,23 @@ def settled_template(template: str, thinking: bool = False) -> str:
     template = template.removeprefix(THINKING).removeprefix(NO_THINKING)
     if "strftime_now" in template and not template.startswith(SAME_DAY):
         template = SAME_DAY + template
-    return THINKING + template if thinking else NO_THINKING + template if "enable_thinking" in template else template
+    return (THINKING + template if thinking else NO_THINKING + template if "enable_thinking" in template
+            else template)
 
 
-def prepare_tokenizer(tokenizer: Any, name: str, chat_template: str | None = None, thinking: bool = False) -> Any:
-    """The tokenizer with a padding token, padding on the left (so that answers follow their prompts), and a settled chat template."""
+def prepare_tokenizer(tokenizer: Any, name: str, chat_template: str | None = None,
+                      thinking: bool = False) -> Any:
+    """The tokenizer with a padding token, padding on the left (so that answers follow their prompts),
+    and a settled chat template."""
     chat_template = chat_template or tokenizer.chat_template
     if isinstance(chat_template, dict):  # several by name
         chat_template = chat_template.get("default")
     if chat_template is None:
-        raise ModelError(name, "a tokenizer without a chat template",
-                         "an instruction-tuned model, or chat_template=ssr_nb.models.PLAIN_TEMPLATE (or your own, in Jinja)")
+        raise ModelError(name, "a tokenizer without a chat template", "an instruction-tuned model, "
+                         "or chat_template=ssr_nb.models.PLAIN_TEMPLATE (or your own, in Jinja)")
     if tokenizer.eos_token is None:
-        raise ModelError(name, "a tokenizer without an end token", "an eos_token, which tells when an answer is over")
+        raise ModelError(name, "a tokenizer without an end token",
+                         "an eos_token, which tells when an answer is over")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "left"
@@ -219,11 +236,12 @@ def four_bit_obstacle() -> str | None:
     return None if importlib.util.find_spec("bitsandbytes") else "bitsandbytes is not installed"
 
 
-def _from_unsloth(where: str, local: bool, dtype: torch.dtype, device: str, max_length: int, four_bit: bool) -> tuple[Any, Any]:
+def _from_unsloth(where: str, local: bool, dtype: torch.dtype, device: str, max_length: int,
+                  four_bit: bool) -> tuple[Any, Any]:
     from unsloth import FastLanguageModel
     return FastLanguageModel.from_pretrained(
-        where, max_seq_length=max_length, dtype=dtype, load_in_4bit=four_bit, use_gradient_checkpointing=_checkpointing(device),
-        trust_remote_code=False, local_files_only=local)
+        where, max_seq_length=max_length, dtype=dtype, load_in_4bit=four_bit,
+        use_gradient_checkpointing=_checkpointing(device), trust_remote_code=False, local_files_only=local)
 
 
 def _checkpointing(device: str) -> str | bool:
@@ -231,16 +249,20 @@ def _checkpointing(device: str) -> str | bool:
     return "unsloth" if torch.device(device).type == "cuda" else False
 
 
-def _from_transformers(where: str, local: bool, dtype: torch.dtype, device: str, max_length: int, four_bit: bool) -> tuple[Any, Any]:
+def _from_transformers(where: str, local: bool, dtype: torch.dtype, device: str, max_length: int,
+                       four_bit: bool) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
     options = dict(local_files_only=local, trust_remote_code=False)
     tokenizer = AutoTokenizer.from_pretrained(where, **options)
     if not four_bit:
         return AutoModelForCausalLM.from_pretrained(where, dtype=dtype, **options).to(device), tokenizer
-    config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype)
-    model = AutoModelForCausalLM.from_pretrained(where, dtype=dtype, quantization_config=config, device_map={"": device}, **options)
+    config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+                                bnb_4bit_compute_dtype=dtype)
+    model = AutoModelForCausalLM.from_pretrained(where, dtype=dtype, quantization_config=config,
+                                                 device_map={"": device}, **options)
     for layer in model.modules():
-        if hasattr(layer, "support_avx512bf16_for_cpu"):  # where a CPU has that, weights are rounded again when they are first used
+        if hasattr(layer, "support_avx512bf16_for_cpu"):
+            # where a CPU has that, weights are rounded again when they are first used
             layer.support_avx512bf16_for_cpu = False
     return model, tokenizer
 
@@ -260,29 +282,37 @@ def _no_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def load_model(name: str | Path = "microworld", backend: str = "auto", device: str = "auto", dtype: str | torch.dtype = "auto",
+def load_model(name: str | Path = "microworld", backend: str = "auto", device: str = "auto",
+               dtype: str | torch.dtype = "auto",
                chat_template: str | None = None, max_length: int = 2048, load_in_4bit: bool = False,
                thinking: bool = False) -> LanguageModel:
-    """A base model by name: `microworld` (comes with the package), a folder, or a hub id. Remote code is never run.
+    """A base model by name: `microworld` (comes with the package), a folder, or a hub id.
+    Remote code is never run.
 
-    `max_length` (tokens) is what Unsloth prepares for on a GPU; `load_in_4bit` needs bitsandbytes; `thinking` lets a model think that can be told not to. Raises ModelError if there is no such model, the hub can't be
+    `max_length` (tokens) is what Unsloth prepares for on a GPU; `load_in_4bit` needs bitsandbytes; `thinking`
+    lets a model think that can be told not to. Raises ModelError if there is no such model, the hub can't be
     reached, the files can't be read, or the tokenizer has no chat template and none is given.
     """
     device = choose_device(device)
     dtype = choose_dtype(dtype, device)
     where, local = locate(str(name))
     if load_in_4bit and (obstacle := four_bit_obstacle()):
-        raise ModelError(name, f"load_in_4bit, and {obstacle}", "bitsandbytes: pip install 'ssr-nb[gpu]'; or load_in_4bit=False")
+        raise ModelError(name, f"load_in_4bit, and {obstacle}",
+                         "bitsandbytes: pip install 'ssr-nb[gpu]'; or load_in_4bit=False")
     backend, why = choose_backend(backend, device)
     try:
         with _quiet(), _no_bars():
             load = _from_unsloth if backend == "unsloth" else _from_transformers
             model, tokenizer = load(where, local, dtype, device, max_length, load_in_4bit)
-    except Exception as error:  # whatever the libraries raise over a broken or absent model, the user reads one line
-        raise ModelError(name, _first_line(error), "a folder that holds a whole model" if local and Path(where).is_dir() else
-                         "a model in the local cache, the hub being out of reach" if local else "a causal language model on the hub") from error
+    except Exception as error:
+        # whatever the libraries raise over a broken or absent model, the user reads one line
+        raise ModelError(name, _first_line(error), "a folder that holds a whole model" if local
+                         and Path(where).is_dir() else "a model in the local cache, the hub being out of reach"
+                         if local else "a causal language model on the hub") from error
     model.requires_grad_(False).eval()
-    tokenizer = prepare_tokenizer(getattr(tokenizer, "tokenizer", tokenizer), str(name), chat_template, thinking)  # out of a processor
+    # out of a processor
+    tokenizer = prepare_tokenizer(getattr(tokenizer, "tokenizer", tokenizer), str(name),
+                                  chat_template, thinking)
     return LanguageModel(model, tokenizer, str(name), backend, device, dtype, [f"{backend}: {why}"])
 
 
@@ -304,11 +334,13 @@ def _render(tokenizer: Any, messages: list[dict[str, str]], **options: Any) -> s
         return tokenizer.apply_chat_template(messages, tokenize=False, **options)
     except TemplateError as error:
         roles = ", ".join(m["role"] for m in messages)
-        raise ModelError(tokenizer.name_or_path, f"a chat template that refuses {roles} ({error.message})", "turns that the template takes") from error
+        raise ModelError(tokenizer.name_or_path, f"a chat template that refuses {roles} ({error.message})",
+                         "turns that the template takes") from error
 
 
 def chat_messages(tokenizer: Any, prompt: Prompt) -> list[dict[str, str]]:
-    """The messages of a prompt as the template takes them: a system turn that it refuses or drops is put in front of the first user turn."""
+    """The messages of a prompt as the template takes them:
+    a system turn that it refuses or drops is put in front of the first user turn."""
     messages = messages_of(prompt)
     if messages[0]["role"] != "system":
         return messages
@@ -316,14 +348,16 @@ def chat_messages(tokenizer: Any, prompt: Prompt) -> list[dict[str, str]]:
     with contextlib.suppress(ModelError):
         if system in _render(tokenizer, messages, add_generation_prompt=True):
             return messages
-    rest = messages[1:] if messages[1:] and messages[1]["role"] == "user" else [{"role": "user", "content": ""}] + messages[1:]
+    rest = (messages[1:] if messages[1:] and messages[1]["role"] == "user"
+            else [{"role": "user", "content": ""}] + messages[1:])
     return [{"role": "user", "content": f"{system}\n\n{rest[0]['content']}".strip()}] + rest[1:]
 
 
 def chat_text(tokenizer: Any, prompt: Prompt) -> str:
     """A prompt (a string or messages) as the chat template renders it, up to where the assistant speaks."""
     text = _render(tokenizer, chat_messages(tokenizer, prompt), add_generation_prompt=True)
-    return text if _thinks(tokenizer) or not _OPENED.search(text) else _OPENED.sub("<think>\n\n</think>\n\n", text)
+    return (text if _thinks(tokenizer) or not _OPENED.search(text)
+            else _OPENED.sub("<think>\n\n</think>\n\n", text))
 
 
 def _ids(tokenizer: Any, text: str) -> list[int]:
@@ -354,12 +388,14 @@ def _answer_text(tokenizer: Any, prompt: Prompt, completion: str) -> str:
     messages, before = chat_messages(tokenizer, prompt), chat_text(tokenizer, prompt)
     whole = _render(tokenizer, messages + [{"role": "assistant", "content": completion}])
     # a template may open a thinking block for a model that is to answer, and show none where it has answered
-    unopened = before if _thinks(tokenizer) else _OPENED.sub("", _render(tokenizer, messages, add_generation_prompt=True))
+    unopened = (before if _thinks(tokenizer)
+                else _OPENED.sub("", _render(tokenizer, messages, add_generation_prompt=True)))
     for asked in (before, unopened):
         if whole.startswith(asked):
             return whole[len(asked):]
     kept = next((i for i, (a, b) in enumerate(zip(before, whole)) if a != b), min(len(before), len(whole)))
-    raise ModelError(tokenizer.name_or_path, f"a chat template that renders {before[kept:][:30]!r} before an answer is given and "
+    raise ModelError(tokenizer.name_or_path,
+                     f"a chat template that renders {before[kept:][:30]!r} before an answer is given and "
                      f"{whole[kept:][:30]!r} with it", "prompt + answer to begin with the prompt")
 
 
@@ -372,48 +408,57 @@ def _turn_end(tokenizer: Any) -> str:
 
 def special_ids(tokenizer: Any) -> set[int]:
     """The tokens that are marks and no text, also those that have no name among the tokenizer's own."""
-    return set(tokenizer.all_special_ids) | {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return set(tokenizer.all_special_ids) | {i for i, token in tokenizer.added_tokens_decoder.items()
+                                             if token.special}
 
 
 def answer_ids(tokenizer: Any, prompt: Prompt, completion: str) -> list[int]:
     """The token ids of a completion as the template renders it after the prompt, with the end of its turn.
 
-    Thinking in the completion is left out unless it was asked for. Raises ModelError if the template doesn't render prompt and
-    answer as a continuation of the prompt.
+    Thinking in the completion is left out unless it was asked for. Raises ModelError if the template doesn't
+    render prompt and answer as a continuation of the prompt.
     """
     completion = completion if _thinks(tokenizer) else split_thinking(completion)[1]
     text, before = _answer_text(tokenizer, prompt, completion), chat_text(tokenizer, prompt)
     asked, whole = _ids(tokenizer, before), _ids(tokenizer, before + text)
     if whole[: len(asked)] == asked:
         answer = whole[len(asked):]
-    else:  # a token would span the border, which no model generates; a mark in front keeps the tokenizer from adding a space
+    else:
+        # a token would span the border, which no model generates; a mark in front keeps the
+        # tokenizer from adding a space
         answer = _ids(tokenizer, tokenizer.eos_token + text)[1:]
     marks = special_ids(tokenizer)
-    closing = sum(token in marks for token in _ids(tokenizer, _turn_end(tokenizer)))  # the first of them ends the turn
+    # the first of them ends the turn
+    closing = sum(token in marks for token in _ids(tokenizer, _turn_end(tokenizer)))
     ends = [i for i, token in enumerate(answer) if token in marks]
     return answer[: ends[-closing] + 1] if 0 < closing <= len(ends) else answer + [tokenizer.eos_token_id]
 
 
 def stop_ids(lm: LanguageModel) -> list[int]:
-    """The tokens that end an answer: the tokenizer's end token, the model's own, and what the template closes a turn with."""
+    """The tokens that end an answer: the tokenizer's end token, the model's own, and
+    what the template closes a turn with."""
     own = lm.model.generation_config.eos_token_id
     ends = {lm.tokenizer.eos_token_id, *(own if isinstance(own, list) else [own])}
     return sorted((ends | {answer_ids(lm.tokenizer, "hello", "hello")[-1]}) - {None})
 
 # %% ../nbs/03_models.ipynb #cea78604
 def has_lora(lm: LanguageModel) -> bool:
-    """Whether an adapter sits in the layers of this model, also where it was added through another name for it."""
+    """Whether an adapter sits in the layers of this model, also where it was added
+    through another name for it."""
     return any(hasattr(module, "lora_A") for module in lm.model.modules())
 
 
 def _without_lora(lm: LanguageModel) -> None:
     if has_lora(lm):
-        raise ModelError(lm.name, "an adapter on it already (PEFT puts it into the base's layers)", "remove_lora first")
+        raise ModelError(lm.name, "an adapter on it already (PEFT puts it into the base's layers)",
+                         "remove_lora first")
 
 
-def add_lora(lm: LanguageModel, r: int = 8, alpha: float = 16, dropout: float = 0.0, target_modules: str | list[str] = "all-linear",
+def add_lora(lm: LanguageModel, r: int = 8, alpha: float = 16, dropout: float = 0.0,
+             target_modules: str | list[str] = "all-linear",
              seed: int = 0) -> LanguageModel:
-    """The model with a new LoRA adapter, which alone is trainable; the same seed gives the same adapter. The base is frozen, and shared.
+    """The model with a new LoRA adapter, which alone is trainable; the same seed gives the same adapter.
+    The base is frozen, and shared.
 
     Hu et al. 2021, arXiv 2106.09685. Raises ModelError if an adapter is on already.
     """
@@ -423,8 +468,8 @@ def add_lora(lm: LanguageModel, r: int = 8, alpha: float = 16, dropout: float = 
         if lm.backend == "unsloth":
             from unsloth import FastLanguageModel
             model = FastLanguageModel.get_peft_model(
-                lm.model, r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules=target_modules, random_state=seed,
-                use_gradient_checkpointing=_checkpointing(lm.device))
+                lm.model, r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules=target_modules,
+                random_state=seed, use_gradient_checkpointing=_checkpointing(lm.device))
         else:
             from peft import LoraConfig, get_peft_model
             model = get_peft_model(lm.model, LoraConfig(r=r, lora_alpha=alpha, lora_dropout=dropout,
@@ -433,13 +478,15 @@ def add_lora(lm: LanguageModel, r: int = 8, alpha: float = 16, dropout: float = 
 
 
 def remove_lora(lm: LanguageModel) -> LanguageModel:
-    """The base model again, as it was before `add_lora` or `load_adapter`, ready for the next adapter. Costs no loading."""
+    """The base model again, as it was before `add_lora` or `load_adapter`, ready for
+    the next adapter. Costs no loading."""
     if not has_lora(lm):
         return lm
     model = lm.model
     if hasattr(model, "unload"):
         model = model.unload()
-    else:  # the base, through its own name or after an adapter that failed to load: put its layers back in place
+    else:
+        # the base, through its own name or after an adapter that failed to load: put its layers back in place
         for name, layer in [(n, m) for n, m in model.named_modules() if hasattr(m, "lora_A")]:
             parent, _, child = name.rpartition(".")
             setattr(model.get_submodule(parent), child, layer.base_layer)
@@ -448,15 +495,18 @@ def remove_lora(lm: LanguageModel) -> LanguageModel:
 
 @contextlib.contextmanager
 def adapter_disabled(lm: LanguageModel) -> Iterator[LanguageModel]:
-    """Inside the block the base model speaks, through the same weights; a model without an adapter is its own base."""
+    """Inside the block the base model speaks, through the same weights;
+    a model without an adapter is its own base."""
     with lm.model.disable_adapter() if has_lora(lm) else contextlib.nullcontext():
         yield lm
 
 # %% ../nbs/03_models.ipynb #36f08660
 def scale_adapter(lm: LanguageModel, scale: float) -> LanguageModel:
-    """Multiply the adapter's effect by `scale`, counted from how it was added or loaded: 0 is the base model, 1 the adapter as it was.
+    """Multiply the adapter's effect by `scale`, counted from how it was added or loaded:
+    0 is the base model, 1 the adapter as it was.
 
-    What `save_adapter` then writes has the factor in its `lora_alpha`, so any tool loads it scaled. Raises ModelError without an adapter.
+    What `save_adapter` then writes has the factor in its `lora_alpha`, so any tool loads it scaled. Raises
+    ModelError without an adapter.
     """
     if not has_lora(lm):
         raise ModelError(lm.name, "no adapter on it", "a model from add_lora or load_adapter")
@@ -468,8 +518,10 @@ def scale_adapter(lm: LanguageModel, scale: float) -> LanguageModel:
 
 # %% ../nbs/03_models.ipynb #21de981e
 def fingerprint(lm: LanguageModel) -> str:
-    """Twelve hex digits that tell models apart: weights and adapter (large tensors sampled at 65,536 places), dtype, tokenizer, template."""
-    digest = hashlib.sha256(f"{lm.tokenizer.chat_template}\n{lm.tokenizer.eos_token}\n{_vocabulary(lm.tokenizer)}".encode())
+    """Twelve hex digits that tell models apart: weights and adapter (large tensors sampled at 65,536 places),
+    dtype, tokenizer, template."""
+    digest = hashlib.sha256(f"{lm.tokenizer.chat_template}\n{lm.tokenizer.eos_token}\n"
+                            f"{_vocabulary(lm.tokenizer)}".encode())
     if has_lora(lm):
         digest.update(repr(sorted((n, c.lora_alpha, c.r) for n, c in lm.model.peft_config.items())).encode())
     for name, tensor in sorted(lm.model.state_dict().items()):
@@ -481,11 +533,13 @@ def fingerprint(lm: LanguageModel) -> str:
 
 
 def _vocabulary(tokenizer: Any) -> str:
-    return tokenizer.backend_tokenizer.to_str() if hasattr(tokenizer, "backend_tokenizer") else repr(sorted(tokenizer.get_vocab().items()))
+    return (tokenizer.backend_tokenizer.to_str() if hasattr(tokenizer, "backend_tokenizer")
+            else repr(sorted(tokenizer.get_vocab().items())))
 
 # %% ../nbs/03_models.ipynb #65226667
 def save_adapter(lm: LanguageModel, folder: str | Path) -> Path:
-    """Write the adapter as a PEFT folder (adapter_config.json, adapter_model.safetensors); a kill leaves the old folder or the new one."""
+    """Write the adapter as a PEFT folder (adapter_config.json, adapter_model.safetensors);
+    a kill leaves the old folder or the new one."""
     if not has_lora(lm):
         raise ModelError(lm.name, "no adapter on it", "a model from add_lora or load_adapter")
     folder = Path(folder)
@@ -505,16 +559,19 @@ def save_adapter(lm: LanguageModel, folder: str | Path) -> Path:
 
 
 def load_adapter(lm: LanguageModel, folder: str | Path, trainable: bool = False) -> LanguageModel:
-    """The model with the adapter of a folder. Raises ModelError if there is none, or it is made for a model of another shape."""
+    """The model with the adapter of a folder. Raises ModelError if there is none, or it
+    is made for a model of another shape."""
     _without_lora(lm)
     folder = Path(folder)
     if not (folder / "adapter_config.json").is_file():
-        raise ModelError(folder, "no adapter_config.json" if folder.is_dir() else "no such folder", "a folder that save_adapter, or PEFT, wrote")
+        raise ModelError(folder, "no adapter_config.json" if folder.is_dir() else "no such folder",
+                         "a folder that save_adapter, or PEFT, wrote")
     from peft import PeftModel
     try:
         with torch.random.fork_rng(), _quiet():
             model = PeftModel.from_pretrained(lm.model, str(folder), is_trainable=trainable)
-    except Exception as error:  # torn files, other shapes: PEFT has many errors for them, and may have touched the base
+    except Exception as error:
+        # torn files, other shapes: PEFT has many errors for them, and may have touched the base
         remove_lora(lm)
         raise ModelError(folder, _first_line(error), f"a LoRA adapter that fits {lm.name}") from error
     return replace(lm, model=model.eval(), adapter=folder.name)
@@ -538,15 +595,18 @@ def usable_cores() -> int:
 
 
 def most_threads() -> int:
-    """The threads worth trying: one a core, or fewer where OMP_NUM_THREADS says so, as it does where several processes share the cores."""
+    """The threads worth trying: one a core, or fewer where OMP_NUM_THREADS says so, as it does where several
+    processes share the cores."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return min(usable_cores(), int(asked)) if asked.isdigit() and int(asked) else usable_cores()
 
 
 def fastest_threads(lm: LanguageModel, candidates: list[int] | None = None, seconds: float = 1.5) -> int:
-    """How many CPU threads to use for this model on this machine, by measurement; `candidates` default to 1, 2, 4, ... cores.
+    """How many CPU threads to use for this model on this machine, by measurement;
+    `candidates` default to 1, 2, 4, ... cores.
 
-    More threads must be a tenth faster to be chosen. On a GPU nothing is measured. The setting itself is left as it was.
+    More threads must be a tenth faster to be chosen. On a GPU nothing is measured. The setting itself is left
+    as it was.
     """
     most = most_threads()
     candidates = sorted(candidates or {2**i for i in range(most.bit_length())} | {most})
@@ -578,7 +638,8 @@ def set_threads(threads: int) -> int:
 
 # %% ../nbs/03_models.ipynb #564d31e6
 def peak_memory(device: str = "cpu") -> int:
-    """The most memory taken so far, in bytes: on a GPU what torch allocated there, else what this process held."""
+    """The most memory taken so far, in bytes: on a GPU what torch allocated there, else
+    what this process held."""
     if torch.device(device).type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if sys.platform == "win32":
@@ -601,7 +662,8 @@ def readable(size: float) -> str:
 
 
 def describe(lm: LanguageModel) -> dict[str, Any]:
-    """What runs where: name, backend and why, device, dtype, counts of weights, threads, versions, peak memory."""
+    """What runs where: name, backend and why, device, dtype, counts of weights, threads,
+    versions, peak memory."""
     versions = {}
     for package in ("torch", "transformers", "peft", "trl", "unsloth"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -611,10 +673,9 @@ def describe(lm: LanguageModel) -> dict[str, Any]:
     return {
         "model": lm.title, "backend": lm.backend, "notes": "; ".join(lm.notes),
         "device": torch.cuda.get_device_name(lm.device) if on_gpu else lm.device,
-        "dtype": str(lm.dtype).removeprefix("torch."),
-        "parameters": sum(p.numel() for p in parameters),
-        "trainable": sum(p.numel() for p in parameters if p.requires_grad),
-        "threads": torch.get_num_threads(), "peak memory": readable(peak_memory(lm.device)), "versions": versions,
+        "dtype": str(lm.dtype).removeprefix("torch."), "parameters": sum(p.numel() for p in parameters),
+        "trainable": sum(p.numel() for p in parameters if p.requires_grad), "threads": torch.get_num_threads(),
+        "peak memory": readable(peak_memory(lm.device)), "versions": versions,
     }
 
 # %% ../nbs/03_models.ipynb #03535371
@@ -627,14 +688,16 @@ def ran_out(error: BaseException) -> bool:
 
 
 def free_memory() -> None:
-    """Give back what nobody holds any more; to be called when the error is no longer handled, since its traceback holds tensors."""
+    """Give back what nobody holds any more; to be called when the error is no longer handled,
+    since its traceback holds tensors."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
 def what_to_change(batch_size: int, accumulation: int, longest: int, four_bit: bool = False) -> str:
-    """The setting that frees most memory in training, and its new value; `longest` is the longest row in tokens.
+    """The setting that frees most memory in training, and its new value;
+    `longest` is the longest row in tokens.
 
     >>> what_to_change(6, 1, 900)
     'batch_size 3 with accumulation 2: as many rows a step'
@@ -643,18 +706,22 @@ def what_to_change(batch_size: int, accumulation: int, longest: int, four_bit: b
     """
     if batch_size > 1:
         smaller = max(size for size in range(1, batch_size // 2 + 1) if batch_size * accumulation % size == 0)
-        return f"batch_size {smaller} with accumulation {batch_size * accumulation // smaller}: as many rows a step"
+        return (f"batch_size {smaller} with accumulation {batch_size * accumulation // smaller}: "
+                "as many rows a step")
     shorter = f"max_length {longest // 2}, without the rows that are longer"
     return shorter if four_bit else f"load_in_4bit: the weights in a quarter of the memory; or {shorter}"
 
 
 @contextlib.contextmanager
-def telling_what_to_change(lm: LanguageModel, batch_size: int, accumulation: int, longest: int) -> Iterator[None]:
+def telling_what_to_change(lm: LanguageModel, batch_size: int, accumulation: int,
+                           longest: int) -> Iterator[None]:
     """Training that runs out of memory in this block raises OutOfMemory, which says what to change."""
     try:
         yield
     except Exception as error:
         if not ran_out(error):
             raise
-        advice = what_to_change(batch_size, accumulation, longest, getattr(lm.model, "is_loaded_in_4bit", False))
-        raise OutOfMemory(f"found no memory for batches of {batch_size} rows of up to {longest} tokens; expected {advice}") from error
+        advice = what_to_change(batch_size, accumulation, longest,
+                                getattr(lm.model, "is_loaded_in_4bit", False))
+        raise OutOfMemory(f"found no memory for batches of {batch_size} rows of up to {longest} tokens; "
+                          f"expected {advice}") from error

@@ -21,13 +21,15 @@ from typing import Any
 
 from .judge import is_unanswerable, normalize_answer, squad_scores, stance
 from .records import Example, RecordError, Verdict
-from .tasks import SQUAD_REFUSAL, Placed, Row, _brief, _field, dataset_rows, gsm8k_example, json_rows, squad_example
+from .tasks import (SQUAD_REFUSAL, Placed, Row, _brief, _field, dataset_rows, gsm8k_example, json_rows,
+                          squad_example)
 
 # %% ../nbs/02b_paper_tasks.ipynb #e4e0a274
 @dataclass
 class Grounded:
-    """A question on passages. `supporting` are the indices of passages that hold the answer; `evidence` are the texts that a passage
-    may not have if the question shall have no answer (the accepted answers, where the reader gives no others)."""
+    """A question on passages. `supporting` are the indices of passages that hold the answer; `evidence` are the
+    texts that a passage may not have if the question shall have no answer (the accepted answers, where the
+    reader gives no others)."""
 
     id: str
     question: str
@@ -41,12 +43,14 @@ class Grounded:
     evidence: list[str] = field(default_factory=list)
 
 
-PASSAGES_PROMPT = """Answer the question from the passages. If they don't hold the answer, say that the question can't be answered from them.
+PASSAGES_PROMPT = """Answer the question from the passages. If they don't hold the answer, \
+say that the question can't be answered from them.
 
 {passages}
 
 Question: {question}"""
-DIALOGUE_PROMPT = """Answer the user's last message from the passages. If they don't hold the answer, say that it can't be answered from them.
+DIALOGUE_PROMPT = """Answer the user's last message from the passages. If they don't hold the answer, \
+say that it can't be answered from them.
 
 {passages}
 
@@ -58,8 +62,10 @@ def grounded_example(item: Grounded) -> Example:
     """The example of a question on passages, numbered from 1; gold is the refusal where there is no answer."""
     passages = "\n\n".join(f"Passage {i}: {text}" for i, text in enumerate(item.passages, 1))
     history = "\n".join(f"{speaker}: {said}" for speaker, said in [*item.history, ("User", item.question)])
-    prompt = (DIALOGUE_PROMPT if item.history else PASSAGES_PROMPT).format(passages=passages, question=item.question, history=history)
-    return Example(prompt, item.completion if item.answerable else REFUSAL, id=item.id, answers=item.answers if item.answerable else [],
+    prompt = (DIALOGUE_PROMPT if item.history else PASSAGES_PROMPT).format(
+        passages=passages, question=item.question, history=history)
+    return Example(prompt, item.completion if item.answerable else REFUSAL, id=item.id,
+                   answers=item.answers if item.answerable else [],
                    answerable=item.answerable, group=item.group)
 
 # %% ../nbs/02b_paper_tasks.ipynb #34b87032
@@ -77,9 +83,11 @@ SEARCHED = 200  # items whose passages are looked through for one question
 
 
 def without_answer(item: Grounded, others: list[Grounded], draw: random.Random) -> Grounded | None:
-    """The item with its supporting passages swapped for passages of `others`, and no passage left that holds the answer; None if there are too few."""
+    """The item with its supporting passages swapped for passages of `others`, and no passage left that holds
+    the answer; None if there are too few."""
     sought = item.evidence or item.answers
-    pool = {p: None for other in others if other.group != item.group for p in other.passages if p not in item.passages and not holds(p, sought)}
+    pool = {p: None for other in others if other.group != item.group for p in other.passages
+            if p not in item.passages and not holds(p, sought)}
     wrong = [i for i, passage in enumerate(item.passages) if i in item.supporting or holds(passage, sought)]
     if len(pool) < len(wrong):
         return None
@@ -88,9 +96,11 @@ def without_answer(item: Grounded, others: list[Grounded], draw: random.Random) 
     return replace(item, passages=passages, answerable=False, supporting=[])
 
 
-def swap_passages(items: list[Grounded], share: float, seed: int = 0, name: str = "", pool: list[Grounded] | None = None) -> list[Grounded]:
-    """A `share` (0 to 1) of the items made unanswerable, drawn by the seed; those that are so already count. `pool` has the items whose
-    passages may be swapped in, of which SEARCHED are looked through for each question; by default the items themselves.
+def swap_passages(items: list[Grounded], share: float, seed: int = 0, name: str = "",
+                  pool: list[Grounded] | None = None) -> list[Grounded]:
+    """A `share` (0 to 1) of the items made unanswerable, drawn by the seed; those that are so already count.
+    `pool` has the items whose passages may be swapped in, of which SEARCHED are looked through for each
+    question; by default the items themselves.
 
     Raises RecordError where the passages don't suffice."""
     if not 0 <= share <= 1:
@@ -98,33 +108,39 @@ def swap_passages(items: list[Grounded], share: float, seed: int = 0, name: str 
     draw, pool = random.Random(f"{seed} unanswerable"), items if pool is None else pool
     wanted = round(share * len(items)) - sum(not item.answerable for item in items)
     made: dict[int, Grounded] = {}
-    for i in draw.sample([i for i, item in enumerate(items) if item.answerable], sum(item.answerable for item in items)):
+    for i in draw.sample([i for i, item in enumerate(items) if item.answerable],
+                         sum(item.answerable for item in items)):
         if len(made) >= wanted:
             break
         if found := without_answer(items[i], draw.sample(pool, min(SEARCHED, len(pool))), draw):
             made[i] = found
     if len(made) < wanted:
-        raise RecordError(name, None, f"passages for {len(made)} of {wanted} questions without an answer", "more documents, or a smaller share")
+        raise RecordError(name, None, f"passages for {len(made)} of {wanted} questions without an answer",
+                          "more documents, or a smaller share")
     return [made.get(i, item) for i, item in enumerate(items)]
 
 # %% ../nbs/02b_paper_tasks.ipynb #1834a686
 def musique_items(rows: Iterator[Placed]) -> Iterator[Grounded]:
-    """The questions of MuSiQue's JSONL: `id`, `question`, `paragraphs`, `answer`, `answer_aliases`, `answerable`."""
+    """The questions of MuSiQue's JSONL: `id`, `question`, `paragraphs`, `answer`,
+    `answer_aliases`, `answerable`."""
     for place, row in rows:
         paragraphs = _field(row, "paragraphs", list, place)
-        passages = [f"{_field(p, 'title', str, f'{place}, paragraphs[{i}]')}. {_field(p, 'paragraph_text', str, f'{place}, paragraphs[{i}]').strip()}"
+        passages = [f"{_field(p, 'title', str, f'{place}, paragraphs[{i}]')}. "
+                    f"{_field(p, 'paragraph_text', str, f'{place}, paragraphs[{i}]').strip()}"
                     for i, p in enumerate(paragraphs)]
         supporting = [i for i, p in enumerate(paragraphs) if p.get("is_supporting")]
         answerable, name = row.get("answerable", True), _field(row, "id", str, place)
         answer = _field(row, "answer", str, place)
-        yield Grounded(name if answerable else f"{name}-unanswerable", _field(row, "question", str, place), passages, answer,
-                       list(dict.fromkeys([answer, *(row.get("answer_aliases") or [])])), name, supporting, answerable)
+        yield Grounded(name if answerable else f"{name}-unanswerable", _field(row, "question", str, place),
+                       passages, answer, list(dict.fromkeys([answer, *(row.get("answer_aliases") or [])])),
+                       name, supporting, answerable)
 
 # %% ../nbs/02b_paper_tasks.ipynb #d078e6ef
 def _nq_tokens(row: Row, place: str) -> list[tuple[str, bool]]:
     """The tokens of a page, and whether each is a tag."""
     if "document_text" in row:
-        return [(t, t.startswith("<") and t.endswith(">")) for t in _field(row, "document_text", str, place).split(" ")]
+        return [(t, t.startswith("<") and t.endswith(">"))
+                for t in _field(row, "document_text", str, place).split(" ")]
     if "document_tokens" in row:
         return [(t["token"], t["html_token"]) for t in _field(row, "document_tokens", list, place)]
     tokens = _field(_field(row, "document", dict, place), "tokens", dict, f"{place}, document")
@@ -132,17 +148,20 @@ def _nq_tokens(row: Row, place: str) -> list[tuple[str, bool]]:
 
 
 def _nq_annotations(row: Row, place: str) -> list[tuple[dict, list[tuple[int, int]], Any]]:
-    """For each annotation the long answer, the spans of the short ones, and yes or no: lists of objects in the files, objects of lists on the hub."""
+    """For each annotation the long answer, the spans of the short ones, and yes or no:
+    lists of objects in the files, objects of lists on the hub."""
     given = row.get("annotations")
     if isinstance(given, list):
-        return [(a["long_answer"], [(s["start_token"], s["end_token"]) for s in a["short_answers"]], a["yes_no_answer"]) for a in given]
+        return [(a["long_answer"], [(s["start_token"], s["end_token"]) for s in a["short_answers"]],
+                 a["yes_no_answer"]) for a in given]
     given = _field(row, "annotations", dict, place)
     spans = [list(zip(s["start_token"], s["end_token"])) for s in given["short_answers"]]
     return list(zip(given["long_answer"], spans, given["yes_no_answer"]))
 
 
 def natural_questions_items(rows: Iterator[Placed]) -> Iterator[Grounded]:
-    """The questions of Natural Questions that have a short answer, or yes or no, each with its long answer as the passage."""
+    """The questions of Natural Questions that have a short answer, or yes or no, each
+    with its long answer as the passage."""
     words = {"YES": "yes", "NO": "no", 1: "yes", 0: "no"}
     for place, row in rows:
         tokens = _nq_tokens(row, place)
@@ -151,33 +170,40 @@ def natural_questions_items(rows: Iterator[Placed]) -> Iterator[Grounded]:
             return " ".join(token for token, tag in tokens[start:end] if not tag)
 
         try:
-            found = [(long, [text(*span) for span in spans] or ([words[said]] if said in words else [])) for long, spans, said in _nq_annotations(row, place)
-                     if long["start_token"] >= 0]
+            found = [(long, [text(*span) for span in spans] or ([words[said]] if said in words else []))
+                     for long, spans, said in _nq_annotations(row, place) if long["start_token"] >= 0]
         except (KeyError, TypeError, ValueError) as error:
-            raise RecordError(place, None, f"annotations that lack {error}", "long_answer, short_answers and yes_no_answer") from None
+            raise RecordError(place, None, f"annotations that lack {error}",
+                              "long_answer, short_answers and yes_no_answer") from None
         found = [(long, answers) for long, answers in found if answers]
         if not found:
             continue
         long, answers = found[0]
-        question = row["question"]["text"] if isinstance(row.get("question"), dict) else _field(row, "question_text", str, place)
+        question = (row["question"]["text"] if isinstance(row.get("question"), dict)
+                    else _field(row, "question_text", str, place))
         page = row["document"].get("url") if "document" in row else row.get("document_url")
-        accepted = list(dict.fromkeys(answer for other, given in found if other["start_token"] == long["start_token"] for answer in given))
+        accepted = list(dict.fromkeys(answer for other, given in found
+                                      if other["start_token"] == long["start_token"] for answer in given))
         passage = text(long["start_token"], long["end_token"])
-        yield Grounded(str(row.get("example_id", row.get("id"))), question, [passage], answers[0], accepted, str(page or passage),
-                       evidence=[passage] if accepted[0] in ("yes", "no") else [])
+        yield Grounded(str(row.get("example_id", row.get("id"))), question, [passage], answers[0], accepted,
+                       str(page or passage), evidence=[passage] if accepted[0] in ("yes", "no") else [])
 
 # %% ../nbs/02b_paper_tasks.ipynb #60bcef52
 def multidoc2dial_items(dialogues: Row, documents: Row, place: str) -> Iterator[Grounded]:
-    """The agent's answering turns of MultiDoc2Dial: `dial_data` by domain, and `doc_data` by domain and document with their `spans`."""
-    docs = {name: doc for domain in _field(documents, "doc_data", dict, f"{place}, documents").values() for name, doc in domain.items()}
+    """The agent's answering turns of MultiDoc2Dial: `dial_data` by domain, and `doc_data` by domain and
+    document with their `spans`."""
+    docs = {name: doc for domain in _field(documents, "doc_data", dict, f"{place}, documents").values()
+            for name, doc in domain.items()}
     for domain, given in _field(dialogues, "dial_data", dict, place).items():
         for d, dialogue in enumerate(given):
             where = f"{place}, dial_data[{domain!r}][{d}]"
             turns = _field(dialogue, "turns", list, where)
             for t, turn in enumerate(turns):
-                answers = turn.get("role") == "agent" and t and turns[t - 1].get("role") == "user" and turn.get("references")
+                answers = (turn.get("role") == "agent" and t and turns[t - 1].get("role") == "user"
+                           and turn.get("references"))
                 if answers and str(turn.get("da", "respond")).startswith("respond"):
-                    yield _dialogue_turn(turns, t, docs, f"{_field(dialogue, 'dial_id', str, where)}-{t}", f"{where}.turns[{t}]")
+                    yield _dialogue_turn(turns, t, docs, f"{_field(dialogue, 'dial_id', str, where)}-{t}",
+                                         f"{where}.turns[{t}]")
 
 
 def _dialogue_turn(turns: list[Row], t: int, docs: dict[str, Row], name: str, place: str) -> Grounded:
@@ -185,12 +211,15 @@ def _dialogue_turn(turns: list[Row], t: int, docs: dict[str, Row], name: str, pl
     for reference in turns[t]["references"]:
         document = docs.get(reference["doc_id"], {})
         if (span := document.get("spans", {}).get(reference["id_sp"])) is None:
-            raise RecordError(place, None, f"span {reference['id_sp']!r} of document {reference['doc_id']!r}, which the documents don't have", "the documents' file of the same release")
+            raise RecordError(place, None, f"span {reference['id_sp']!r} of document {reference['doc_id']!r}, "
+                              "which the documents don't have", "the documents' file of the same release")
         spans.append(span)
     passages = list(dict.fromkeys(span["text_sec"].strip() for span in spans))
-    history = [({"user": "User", "agent": "Agent"}[turn["role"]], turn["utterance"].strip()) for turn in turns[: t - 1]]
+    history = [({"user": "User", "agent": "Agent"}[turn["role"]], turn["utterance"].strip())
+               for turn in turns[: t - 1]]
     said = _field(turns[t], "utterance", str, place).strip()
-    return Grounded(name, turns[t - 1]["utterance"].strip(), passages, said, [said], turns[t]["references"][0]["doc_id"], list(range(len(passages))),
+    return Grounded(name, turns[t - 1]["utterance"].strip(), passages, said, [said],
+                    turns[t]["references"][0]["doc_id"], list(range(len(passages))),
                     history=history, evidence=[span["text_sp"] for span in spans])
 
 # %% ../nbs/02b_paper_tasks.ipynb #35cdfb98
@@ -200,18 +229,22 @@ Your code should pass this test:
 {test}
 
 Give the code alone, in a block fenced by ```."""
-MBPP_SPLITS = {"prompt": range(1, 11), "test": range(11, 511), "validation": range(511, 601), "train": range(601, 975)}
+MBPP_SPLITS = {"prompt": range(1, 11), "test": range(11, 511), "validation": range(511, 601),
+               "train": range(601, 975)}
 
 
 def mbpp_example(row: Row, place: str) -> Example:
-    """An example from an MBPP row: `task_id`, `text` (`prompt` in the sanitized files), `code`, `test_list`; the tests are kept in extra."""
+    """An example from an MBPP row: `task_id`, `text` (`prompt` in the sanitized files), `code`, `test_list`;
+    the tests are kept in extra."""
     tests = _field(row, "test_list", list, place)
     if not tests:
         raise RecordError(place, None, "no tests", "test_list with at least one")
     code = _field(row, "code", str, place).replace("\r\n", "\n").strip()
-    kept = {k: row[k] for k in ("test_list", "test_setup_code", "test_imports", "challenge_test_list") if row.get(k)}
+    kept = {k: row[k] for k in ("test_list", "test_setup_code", "test_imports", "challenge_test_list")
+            if row.get(k)}
     text = _field(row, "text" if "text" in row else "prompt", str, place).strip()
-    return Example(MBPP_PROMPT.format(text=text, test=tests[0]), f"```python\n{code}\n```", id=f"mbpp-{row['task_id']}", extra=kept)
+    return Example(MBPP_PROMPT.format(text=text, test=tests[0]), f"```python\n{code}\n```",
+                   id=f"mbpp-{row['task_id']}", extra=kept)
 
 # %% ../nbs/02b_paper_tasks.ipynb #9a334738
 def f1(example: Example, answer: str, verdict: Verdict | None = None) -> float:
@@ -233,7 +266,8 @@ def accuracy(example: Example, answer: str, verdict: Verdict | None = None) -> f
 
 @dataclass(frozen=True)
 class PaperTask:
-    """A task of the papers: its judge's name, its metric, the publisher's file of each split, where to get it, and its data set on the hub."""
+    """A task of the papers: its judge's name, its metric, the publisher's file of each split, where to get it,
+    and its data set on the hub."""
 
     name: str
     judge: str
@@ -249,18 +283,24 @@ class PaperTask:
 
 
 PAPER_TASKS = {task.name: task for task in [
-    PaperTask("musique", "squad", answerability, {"train": "musique_full_v1.0_train.jsonl", "validation": "musique_full_v1.0_dev.jsonl"},
+    PaperTask("musique", "squad", answerability,
+              {"train": "musique_full_v1.0_train.jsonl", "validation": "musique_full_v1.0_dev.jsonl"},
               "https://github.com/StonyBrookNLP/musique", grounded=musique_items),
-    PaperTask("natural_questions", "squad", answerability, {"train": "simplified-nq-train.jsonl.gz", "validation": "v1.0-simplified_nq-dev-all.jsonl.gz"},
-              "https://ai.google.com/research/NaturalQuestions/download", "google-research-datasets/natural_questions", "default", grounded=natural_questions_items),
-    PaperTask("multidoc2dial", "llm", answerability, {"train": "multidoc2dial_dial_train.json", "validation": "multidoc2dial_dial_validation.json"},
+    PaperTask("natural_questions", "squad", answerability,
+              {"train": "simplified-nq-train.jsonl.gz", "validation": "v1.0-simplified_nq-dev-all.jsonl.gz"},
+              "https://ai.google.com/research/NaturalQuestions/download",
+              "google-research-datasets/natural_questions", "default", grounded=natural_questions_items),
+    PaperTask("multidoc2dial", "llm", answerability,
+              {"train": "multidoc2dial_dial_train.json", "validation": "multidoc2dial_dial_validation.json"},
               "https://doc2dial.github.io/multidoc2dial", documents="multidoc2dial_doc.json"),
     PaperTask("squad2", "squad", f1, {"train": "train-v2.0.json", "validation": "dev-v2.0.json"},
               "https://rajpurkar.github.io/SQuAD-explorer", "rajpurkar/squad_v2", example=squad_example),
     PaperTask("gsm8k", "numeric", accuracy, {"train": "train.jsonl", "test": "test.jsonl"},
-              "https://github.com/openai/grade-school-math/tree/master/grade_school_math/data", "openai/gsm8k", "main", example=gsm8k_example),
+              "https://github.com/openai/grade-school-math/tree/master/grade_school_math/data", "openai/gsm8k",
+              "main", example=gsm8k_example),
     PaperTask("mbpp", "code", accuracy, {split: "mbpp.jsonl" for split in MBPP_SPLITS},
-              "https://github.com/google-research/google-research/tree/master/mbpp", "google-research-datasets/mbpp", "full", example=mbpp_example),
+              "https://github.com/google-research/google-research/tree/master/mbpp",
+              "google-research-datasets/mbpp", "full", example=mbpp_example),
 ]}
 
 
@@ -275,18 +315,21 @@ def data_folder(name: str, folder: str | Path | None = None) -> Path:
     """Where the files of a task are looked for."""
     if folder is not None:
         return Path(folder).expanduser()
-    return Path(os.environ.get("SSR_DATA") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ssr_nb" / "data") / name
+    return Path(os.environ.get("SSR_DATA")
+                or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ssr_nb" / "data") / name
 
 
 def stream_rows(path: Path) -> Iterator[Placed]:
     """The rows of a JSONL file one by one, also of a compressed one: for files that don't fit the memory."""
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else open(path, encoding="utf-8") as file:
+    with (gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz"
+          else open(path, encoding="utf-8") as file):
         for number, line in enumerate(file, 1):
             if line.strip():
                 try:
                     yield f"{path}, line {number}", json.loads(line)
                 except ValueError as error:
-                    raise RecordError(path, number, f"{line.strip()[:60]} ({error})", "one JSON object a line") from None
+                    raise RecordError(path, number, f"{line.strip()[:60]} ({error})",
+                                      "one JSON object a line") from None
 
 
 def _rows(task: PaperTask, split: str, folder: Path) -> Iterator[Placed]:
@@ -294,7 +337,8 @@ def _rows(task: PaperTask, split: str, folder: Path) -> Iterator[Placed]:
     for path in (folder / name, folder / name.removesuffix(".gz")):
         if path.is_file():
             return stream_rows(path) if path.name.endswith((".jsonl", ".gz")) else json_rows(path)
-    told = f"{name} from {task.address}, put into {str(folder).replace(str(Path.home()), '~', 1)} (or a folder that SSR_DATA names, in it {task.name}/)"
+    told = (f"{name} from {task.address}, put into {str(folder).replace(str(Path.home()), '~', 1)} (or a "
+            f"folder that SSR_DATA names, in it {task.name}/)")
     if not task.hub:
         raise RecordError(f"{task.name}, {split}", None, f"no {name}", told)
     return _hub_rows(task, split, told)
@@ -304,7 +348,8 @@ def _hub_rows(task: PaperTask, split: str, told: str) -> Iterator[Placed]:
     try:
         yield from dataset_rows(task.hub, task.hub_splits.get(split, split), task.hub_config)
     except RecordError as error:
-        raise RecordError(f"{task.name}, {split}", None, f"no file, and on the hub {error.found}", told) from error
+        raise RecordError(f"{task.name}, {split}", None, f"no file, and on the hub {error.found}",
+                          told) from error
 
 
 def _items(task: PaperTask, split: str, folder: Path) -> Iterator[Grounded]:
@@ -319,12 +364,15 @@ def _items(task: PaperTask, split: str, folder: Path) -> Iterator[Grounded]:
     yield from multidoc2dial_items(dialogues, documents, str(paths[0]))
 
 
-def load_paper_task(name: str, split: str = "train", folder: str | Path | None = None, *, n: int | None = None, unanswerable: float | None = None,
+def load_paper_task(name: str, split: str = "train", folder: str | Path | None = None, *, n: int | None = None,
+                    unanswerable: float | None = None,
                     seed: int = 0) -> list[Example]:
-    """The examples of a task by name, the first `n` of a split. `unanswerable` is the share of questions without an answer (0 to 1), made by
-    swapping passages where the data has too few; by default half for Natural Questions and MultiDoc2Dial, and as published for the others.
+    """The examples of a task by name, the first `n` of a split. `unanswerable` is the share of questions
+    without an answer (0 to 1), made by swapping passages where the data has too few; by default half for
+    Natural Questions and MultiDoc2Dial, and as published for the others.
 
-    Raises RecordError where files are out of reach (it says which to download and where to put them), can't be used, or don't suffice.
+    Raises RecordError where files are out of reach (it says which to download and where to put them), can't be
+    used, or don't suffice.
     """
     task = paper_task(name)
     if split not in task.files:
@@ -332,13 +380,17 @@ def load_paper_task(name: str, split: str = "train", folder: str | Path | None =
     place = data_folder(name, folder)
     if task.example:
         if unanswerable is not None:
-            raise RecordError(name, None, f"a share of {unanswerable} without an answer", "no share: this task has no passages to swap, or such questions already")
-        rows = ((where, row) for where, row in _rows(task, split, place) if name != "mbpp" or row.get("task_id") in MBPP_SPLITS[split])
+            raise RecordError(name, None, f"a share of {unanswerable} without an answer",
+                              "no share: this task has no passages to swap, or such questions already")
+        rows = ((where, row) for where, row in _rows(task, split, place)
+                if name != "mbpp" or row.get("task_id") in MBPP_SPLITS[split])
         examples = [task.example(row, where) for where, row in islice(rows, n)]
     else:
         if unanswerable is None:
             unanswerable = 0.0 if name == "musique" else 0.5
-        pool = list(islice(_items(task, split, place), None if n is None else n + SEARCHED * bool(unanswerable)))  # more than n, to swap with
+        # more than n, to swap with
+        pool = list(islice(_items(task, split, place),
+                           None if n is None else n + SEARCHED * bool(unanswerable)))
         examples = [grounded_example(item) for item in swap_passages(pool[:n], unanswerable, seed, name, pool)]
     if not examples:
         raise RecordError(f"{name}, {split}", None, "no rows", "at least one example")

@@ -21,10 +21,12 @@ from .statistics import Metric, estimate
 
 # %% ../nbs/10c_publish.ipynb #125733d7
 def score_table(scores: list[Score], base_scores: list[Score] = ()) -> list[str]:
-    """Rows of Markdown: each task's mean with its 95% interval in percent and, with the base model's scores, the paired difference."""
+    """Rows of Markdown: each task's mean with its 95% interval in percent and, with the base model's scores,
+    the paired difference."""
     methods = {(s.method, s.learning_rate) for s in scores}
     if len(methods) != 1:
-        raise ValueError(f"found scores of {len(methods)} models ({', '.join(sorted(f'{m} at {r}' for m, r in methods))}); expected those of one")
+        raise ValueError(f"found scores of {len(methods)} models "
+                         f"({', '.join(sorted(f'{m} at {r}' for m, r in methods))}); expected those of one")
     arm, = methods
     arms = [("base", None), arm] if base_scores else [arm]
     rows = ["| task | items | score | 95% interval |" + " base | difference to base |" * bool(base_scores),
@@ -45,44 +47,56 @@ def training_record(adapter: str | Path) -> dict[str, Any]:
     """What `training.json` of an adapter folder says. Raises ModelError where there is none."""
     path = Path(adapter) / "training.json"
     if not path.is_file():
-        raise ModelError(adapter, "no training.json" if path.parent.is_dir() else "no such folder", "an adapter folder that ssr train wrote")
+        raise ModelError(adapter, "no training.json" if path.parent.is_dir() else "no such folder",
+                         "an adapter folder that ssr train wrote")
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-OPTIONS = ("learning_rate", "epochs", "steps", "batch_size", "accumulation", "rank", "alpha", "dropout", "max_length", "seed", "checkpoint_every")
+OPTIONS = ("learning_rate", "epochs", "steps", "batch_size", "accumulation", "rank", "alpha", "dropout",
+           "max_length", "seed", "checkpoint_every")
 
 
 def command_of(record: dict[str, Any]) -> str:
-    """The command of a training: as it was typed, else written from the settings; what follows from the method isn't repeated."""
+    """The command of a training: as it was typed, else written from the settings;
+    what follows from the method isn't repeated."""
     if record.get("command"):
         return record["command"]
     given = {name: value for name, value in record["settings"].items() if name in OPTIONS and value is not None}
     settings = [text for name, value in given.items() if name != "epochs" or "steps" not in given
                 for text in (f"--{name.replace('_', '-')}", str(value))]
     method = ["--method", record["method"]] if record["method"] else []
-    return shlex.join(["ssr", "train", "--targets", "targets.jsonl", "--model", record["model"], *settings, *method, "--out", "adapter"])
+    return shlex.join(["ssr", "train", "--targets", "targets.jsonl", "--model", record["model"], *settings,
+                       *method, "--out", "adapter"])
 
 
-def model_card(record: dict[str, Any], scores: list[Score] = (), base_scores: list[Score] = (), data: str = "", merged: bool = False) -> str:
-    """The model card, in Markdown: method, data, shares of the targets, scores with intervals, settings and command. `data` says what the examples are."""
+def model_card(record: dict[str, Any], scores: list[Score] = (), base_scores: list[Score] = (), data: str = "",
+               merged: bool = False) -> str:
+    """The model card, in Markdown: method, data, shares of the targets, scores with intervals,
+    settings and command. `data` says what the examples are."""
     name, method, counts = record["model"], METHODS.get(record["method"]), record["targets"]
     total = sum(counts.values())
     shares = ", ".join(f"{source} {count} ({count / total:.0%})" for source, count in counts.items())
     losses = record["losses"]
-    about = f"{method.name}: {method.summary}" + (f" ([arXiv {method.paper}](https://arxiv.org/abs/{method.paper}))" if method.paper else "") if method else record["method"] or "not named"
+    about = (f"{method.name}: {method.summary}"
+             + (f" ([arXiv {method.paper}](https://arxiv.org/abs/{method.paper}))" if method.paper else "")
+             if method else record["method"] or "not named")
     kind = f"{name} with a LoRA adapter merged into it" if merged else f"LoRA adapter for {name}"
-    lines = ["---", f"base_model: {name}", f"library_name: {'transformers' if merged else 'peft'}", "tags: [lora, self-rehearsal, ssr_nb]", "---", "",
-             f"# {kind}" + (f", {record['method']}" if record["method"] else ""), "", "## Method", "", f"{about}.", "",
-             "Cross-entropy on the completion alone, unless the method says otherwise.", "",
+    lines = ["---", f"base_model: {name}", f"library_name: {'transformers' if merged else 'peft'}",
+             "tags: [lora, self-rehearsal, ssr_nb]", "---", "",
+             f"# {kind}" + (f", {record['method']}" if record["method"] else ""), "", "## Method", "",
+             f"{about}.", "", "Cross-entropy on the completion alone, unless the method says otherwise.", "",
              "## Data", "", data or "Not described.", "", f"{total} targets by who wrote them: {shares}.", ""]
-    lines += ["## Scores", "", "In percent; intervals by bootstrap over items, or over groups of items that belong together.", "",
-              *score_table(scores, base_scores), ""] if scores else []
-    lines += ["## Training", "", f"Loss, in nats per token: {losses[0]:.3f} at the first step, {losses[-1]:.3f} at the last of {len(losses)}.", "",
-              "```", command_of(record), "```", "", "| setting | value |", "| --- | --- |", *[f"| {k} | {' '.join(str(v).split())} |" for k, v in record["settings"].items()], ""]
+    lines += ["## Scores", "", "In percent; intervals by bootstrap over items, or over groups of items that "
+              "belong together.", "", *score_table(scores, base_scores), ""] if scores else []
+    lines += ["## Training", "", f"Loss, in nats per token: {losses[0]:.3f} at the first step, "
+              f"{losses[-1]:.3f} at the last of {len(losses)}.", "",
+              "```", command_of(record), "```", "", "| setting | value |", "| --- | --- |",
+              *[f"| {k} | {' '.join(str(v).split())} |" for k, v in record["settings"].items()], ""]
     return "\n".join(lines)
 
 
-def write_card(adapter: str | Path, scores: list[Score] = (), base_scores: list[Score] = (), data: str = "", command: str = "") -> Path:
+def write_card(adapter: str | Path, scores: list[Score] = (), base_scores: list[Score] = (), data: str = "",
+               command: str = "") -> Path:
     """Write the card of an adapter folder into its README.md; a `command` is kept in `training.json` too."""
     record = training_record(adapter)
     if command:
@@ -97,19 +111,23 @@ def base_of(adapter: str | Path) -> str:
     """The name of the base model that an adapter folder notes. Raises ModelError where there is none."""
     path = Path(adapter) / "adapter_config.json"
     if not path.is_file():
-        raise ModelError(adapter, "no adapter_config.json" if path.parent.is_dir() else "no such folder", "an adapter folder")
+        raise ModelError(adapter, "no adapter_config.json" if path.parent.is_dir() else "no such folder",
+                         "an adapter folder")
     return json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"]
 
 
-def save_merged(adapter: str | Path, out: str | Path, dtype: str = "bfloat16", base: str | Path | None = None, chat_template: str | None = None) -> Path:
-    """Write base and adapter as one model with its tokenizer, whole or not at all. `base` is the adapter's own unless given.
+def save_merged(adapter: str | Path, out: str | Path, dtype: str = "bfloat16", base: str | Path | None = None,
+                chat_template: str | None = None) -> Path:
+    """Write base and adapter as one model with its tokenizer, whole or not at all.
+    `base` is the adapter's own unless given.
 
     Raises ModelError for an adapter or base that can't be loaded, or where `out` exists.
     """
     out = Path(out)
     if out.exists():
         raise ModelError(out, "a file or folder of that name", "a new folder for the merged model")
-    lm = load_adapter(load_model(base or base_of(adapter), "transformers", "cpu", choose_dtype(dtype), chat_template), adapter)
+    lm = load_adapter(load_model(base or base_of(adapter), "transformers", "cpu", choose_dtype(dtype),
+                                 chat_template), adapter)
     beside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
         with _quiet(), _no_bars():
@@ -117,7 +135,8 @@ def save_merged(adapter: str | Path, out: str | Path, dtype: str = "bfloat16", b
             merged.save_pretrained(beside)
             lm.tokenizer.save_pretrained(beside)
         if (Path(adapter) / "training.json").is_file():
-            (beside / "README.md").write_text(model_card(training_record(adapter), merged=True), encoding="utf-8")
+            (beside / "README.md").write_text(model_card(training_record(adapter), merged=True),
+                                              encoding="utf-8")
         beside.rename(out)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -127,8 +146,10 @@ def save_merged(adapter: str | Path, out: str | Path, dtype: str = "bfloat16", b
 def gguf_obstacle() -> str | None:
     """Why no GGUF can be written here, in words; None where it can."""
     folder = Path(os.environ.get("UNSLOTH_LLAMA_CPP_PATH") or Path.home() / ".unsloth" / "llama.cpp")
-    quantizers = [folder / name for name in ("llama-quantize", "quantize", "build/bin/Release/llama-quantize.exe")]
-    converters = [folder / name for name in ("convert_hf_to_gguf.py", "convert-hf-to-gguf.py", "unsloth_convert_hf_to_gguf.py")]
+    quantizers = [folder / name
+                  for name in ("llama-quantize", "quantize", "build/bin/Release/llama-quantize.exe")]
+    converters = [folder / name for name in ("convert_hf_to_gguf.py", "convert-hf-to-gguf.py",
+                                             "unsloth_convert_hf_to_gguf.py")]
     if not any(path.is_file() for path in quantizers) or not any(path.is_file() for path in converters):
         return f"no llama.cpp (llama-quantize and convert_hf_to_gguf.py) in {_short(folder)}"
     return None
@@ -138,29 +159,34 @@ def _short(folder: Path) -> str:
     return str(folder).replace(str(Path.home()), "~", 1)
 
 
-LLAMA_CPP = ("llama.cpp: git clone https://github.com/ggml-org/llama.cpp ~/.unsloth/llama.cpp && cd ~/.unsloth/llama.cpp && cmake -B build && "
-             "cmake --build build --target llama-quantize && cp build/bin/llama-quantize . ; or UNSLOTH_LLAMA_CPP_PATH set to a folder that has both")
+LLAMA_CPP = ("llama.cpp: git clone https://github.com/ggml-org/llama.cpp ~/.unsloth/llama.cpp && cd "
+             "~/.unsloth/llama.cpp && cmake -B build && cmake --build build --target llama-quantize && cp "
+             "build/bin/llama-quantize . ; or UNSLOTH_LLAMA_CPP_PATH set to a folder that has both")
 
 
 def save_gguf(lm: Any, folder: str | Path, quantization: str = "q8_0") -> Path:
-    """Write the model, its adapter merged, as GGUF through Unsloth; `quantization` is one of llama.cpp's, as "f16", "q8_0", "q4_k_m".
+    """Write the model, its adapter merged, as GGUF through Unsloth;
+    `quantization` is one of llama.cpp's, as "f16", "q8_0", "q4_k_m".
 
     Raises ModelError, which says what to install, where llama.cpp or Unsloth is missing.
     """
     if obstacle := gguf_obstacle():
         raise ModelError(lm.name, obstacle, LLAMA_CPP)
     if lm.backend != "unsloth":
-        raise ModelError(lm.name, f"a model loaded by {lm.backend}", "one loaded by Unsloth, load_model(..., backend='unsloth'), which writes GGUF")
+        raise ModelError(lm.name, f"a model loaded by {lm.backend}",
+                         "one loaded by Unsloth, load_model(..., backend='unsloth'), which writes GGUF")
     with _quiet():
         lm.model.save_pretrained_gguf(str(folder), lm.tokenizer, quantization_method=quantization)
     return Path(folder)
 
 # %% ../nbs/10c_publish.ipynb #4aca0441
 def push(folder: str | Path, repository: str, private: bool = True) -> str:
-    """Upload an adapter or a merged model to the hub, as `owner/name`; returns its address. Raises ModelError where that fails."""
+    """Upload an adapter or a merged model to the hub, as `owner/name`; returns its address.
+    Raises ModelError where that fails."""
     folder = Path(folder)
     if not any((folder / name).is_file() for name in ("adapter_config.json", "config.json")):
-        raise ModelError(folder, "neither adapter_config.json nor config.json", "an adapter folder, or a merged model's")
+        raise ModelError(folder, "neither adapter_config.json nor config.json",
+                         "an adapter folder, or a merged model's")
     from huggingface_hub import HfApi
     try:
         api = HfApi()
@@ -168,5 +194,6 @@ def push(folder: str | Path, repository: str, private: bool = True) -> str:
         api.upload_folder(repo_id=repository, folder_path=folder, ignore_patterns=[".*"])
     except Exception as error:  # of the network, the token, the rights: the first line says which
         said = (str(error).strip().splitlines() or [""])[0]
-        raise ModelError(repository, f"{type(error).__name__}: {said}", "the hub within reach, and a token that may write (hf auth login)") from error
+        raise ModelError(repository, f"{type(error).__name__}: {said}",
+                         "the hub within reach, and a token that may write (hf auth login)") from error
     return str(address)

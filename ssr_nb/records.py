@@ -51,7 +51,8 @@ def content_id(prompt: Prompt, completion: str) -> str:
 
 @dataclass
 class Example:
-    """A prompt and its gold answer, in TRL's prompt-completion format. `group` must not be split between train and test."""
+    """A prompt and its gold answer, in TRL's prompt-completion format.
+    `group` must not be split between train and test."""
 
     prompt: Prompt
     completion: str
@@ -80,7 +81,8 @@ class Response:
 
 @dataclass
 class Verdict:
-    """A judge's word on a response. Only the label `correct` lets an own answer stand; `score` is 0 to 1 where the judge has one."""
+    """A judge's word on a response. Only the label `correct` lets an own answer stand;
+    `score` is 0 to 1 where the judge has one."""
 
     id: str
     label: str
@@ -131,7 +133,8 @@ def _messages(value: Any) -> bool:
 
 CHECKS = {
     "id": (_text, "a string"),
-    "prompt": (lambda v: (_text(v) and v.strip() != "") or _messages(v), "a string that isn't blank, or a list of {'role', 'content'} messages"),
+    "prompt": (lambda v: (_text(v) and v.strip() != "") or _messages(v),
+               "a string that isn't blank, or a list of {'role', 'content'} messages"),
     "completion": (_text, "a string, or one assistant message in a list"),
     "answers": (lambda v: isinstance(v, list) and all(map(_text, v)), "a list of strings"),
     "answerable": (lambda v: isinstance(v, bool), "true or false"),
@@ -177,10 +180,12 @@ def _plain_completion(row: dict, where: tuple) -> dict:
         row = dict(row)
         turns = row.pop("messages")
         if not _messages(turns) or len(turns) < 2 or turns[-1]["role"] != "assistant":
-            raise RecordError(*where, f"messages {_brief(turns)}", "messages of {'role', 'content'} that end in an assistant turn, with a turn before it")
+            raise RecordError(*where, f"messages {_brief(turns)}", "messages of {'role', "
+                              "'content'} that end in an assistant turn, with a turn before it")
         row["prompt"], row["completion"] = turns[:-1], turns[-1]["content"]
     completion = row.get("completion")
-    if isinstance(completion, list) and len(completion) == 1 and _messages(completion) and completion[0]["role"] == "assistant":
+    if (isinstance(completion, list) and len(completion) == 1 and _messages(completion)
+        and completion[0]["role"] == "assistant"):
         row = row | {"completion": completion[0]["content"]}
     return row
 
@@ -207,7 +212,8 @@ def from_row(cls: type[Record], row: Any, path: str | Path | None = None, line: 
 
 
 def to_row(record: Record) -> dict[str, Any]:
-    """The JSON object of a record: unset fields left out, unknown fields back at the top level, a list prompt with a list completion."""
+    """The JSON object of a record: unset fields left out, unknown fields back at the top level,
+    a list prompt with a list completion."""
     row = {f.name: getattr(record, f.name) for f in fields(record) if f.name != "extra"}
     if isinstance(row.get("prompt"), list) and "completion" in row:
         row["completion"] = [{"role": "assistant", "content": row["completion"]}]
@@ -217,7 +223,8 @@ def to_row(record: Record) -> dict[str, Any]:
 
 # %% ../nbs/00_records.ipynb #bcb40730
 def key_of(record: Record) -> tuple:
-    """What must be unique in a file: the id, with `sample` where there are several answers, with task, method, seed and rate for scores."""
+    """What must be unique in a file: the id, with `sample` where there are several answers, with task, method,
+    seed and rate for scores."""
     if isinstance(record, Score):
         return (record.task, record.id, record.method, record.seed, record.learning_rate)
     return (record.id, record.extra.get("sample", 0))
@@ -230,14 +237,17 @@ def _parse(line: bytes, path: str | Path, number: int) -> Any:
     try:
         return json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"), parse_constant=refuse)
     except UnicodeDecodeError as error:
-        raise RecordError(path, number, f"bytes that are not UTF-8 ({error.reason})", "one JSON object a line, in UTF-8") from None
+        raise RecordError(path, number, f"bytes that are not UTF-8 ({error.reason})",
+                          "one JSON object a line, in UTF-8") from None
     except json.JSONDecodeError as error:
         text = line.decode("utf-8", "replace").strip()
-        raise RecordError(path, number, f"{_brief(text)} ({error.msg}, column {error.colno})", "one JSON object a line") from None
+        raise RecordError(path, number, f"{_brief(text)} ({error.msg}, column {error.colno})",
+                          "one JSON object a line") from None
 
 
 def iterate_records(path: str | Path, cls: type[Record]) -> Iterator[Record]:
-    """The records of a JSONL file one by one; blank lines are passed over. Raises RecordError at the first line that can't be used."""
+    """The records of a JSONL file one by one; blank lines are passed over.
+    Raises RecordError at the first line that can't be used."""
     seen: dict[tuple, int] = {}
     with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
@@ -245,14 +255,17 @@ def iterate_records(path: str | Path, cls: type[Record]) -> Iterator[Record]:
                 continue
             record = from_row(cls, _parse(line, path, number), path, number)
             if (first := seen.setdefault(key_of(record), number)) != number:
-                raise RecordError(path, number, f"id {record.id!r} again, which line {first} has already", "every id once")
+                raise RecordError(path, number, f"id {record.id!r} again, which line {first} has already",
+                                  "every id once")
             yield record
 
 
 def read_records(path: str | Path, cls: type[Record]) -> list[Record]:
-    """All records of a JSONL file. Raises RecordError naming file and line; an empty file or a missing one is an error too."""
+    """All records of a JSONL file. Raises RecordError naming file and line;
+    an empty file or a missing one is an error too."""
     if not Path(path).is_file():
-        raise RecordError(path, None, "a folder" if Path(path).is_dir() else "no such file", f"a JSONL file of {cls.__name__.lower()} records")
+        raise RecordError(path, None, "a folder" if Path(path).is_dir() else "no such file",
+                          f"a JSONL file of {cls.__name__.lower()} records")
     records = list(iterate_records(path, cls))
     if not records:
         raise RecordError(path, None, "an empty file", f"at least one {cls.__name__.lower()} record")
@@ -273,11 +286,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def _line(record: Record) -> bytes:
-    return (json.dumps(to_row(record), ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "backslashreplace")
+    return (json.dumps(to_row(record), ensure_ascii=False, allow_nan=False) + "\n").encode(
+        "utf-8", "backslashreplace")
 
 
 def write_records(path: str | Path, records: Iterable[Record]) -> Path:
-    """Replace a JSONL file by these records, atomically. A key that occurs twice is a RecordError, and the old file stays."""
+    """Replace a JSONL file by these records, atomically.
+    A key that occurs twice is a RecordError, and the old file stays."""
     seen: set[tuple] = set()
     with replacing(path) as beside, open(beside, "wb") as file:
         for number, record in enumerate(records, 1):
@@ -291,7 +306,8 @@ def write_records(path: str | Path, records: Iterable[Record]) -> Path:
 def write_json(path: str | Path, content: Any) -> Path:
     """Replace a JSON file atomically."""
     with replacing(path) as beside:
-        beside.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        beside.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+                          encoding="utf-8")
     return Path(path)
 
 # %% ../nbs/00_records.ipynb #6278e404
@@ -311,7 +327,8 @@ def _mend(path: Path) -> None:
             file.write(b"\n")
         else:
             file.truncate(len(whole) + len(newline))
-            print(f"{path}: the last line was torn ({len(tail)} bytes, an interrupted run); dropped, it will be made again", file=sys.stderr)
+            print(f"{path}: the last line was torn ({len(tail)} bytes, an interrupted run); dropped, "
+                  "it will be made again", file=sys.stderr)
 
 
 class Appender:
@@ -329,7 +346,8 @@ class Appender:
         self._keys = {key_of(record) for record in self.finished}
 
     def __enter__(self) -> "Appender":
-        self._file = open(self.path, "ab", buffering=0)  # unbuffered: what is written survives the death of this process
+        # unbuffered: what is written survives the death of this process
+        self._file = open(self.path, "ab", buffering=0)
         return self
 
     def write(self, record: Record) -> None:
@@ -352,11 +370,13 @@ def messages_of(prompt: Prompt) -> list[dict[str, str]]:
 
 
 def prompt_text(prompt: Prompt) -> str:
-    """The prompt as plain text, for people, judges and searches; roles are named only where there are several turns.
+    """The prompt as plain text, for people, judges and searches;
+    roles are named only where there are several turns.
 
     >>> prompt_text([{"role": "user", "content": "hello"}])
     'hello'
     """
     if isinstance(prompt, str):
         return prompt
-    return prompt[0]["content"] if len(prompt) == 1 else "\n".join(f"{m['role']}: {m['content']}" for m in prompt)
+    return (prompt[0]["content"] if len(prompt) == 1
+            else "\n".join(f"{m['role']}: {m['content']}" for m in prompt))

@@ -17,7 +17,8 @@ from .records import Example, Response, Target, Verdict, key_of, prompt_text
 
 # %% ../nbs/06_rehearse.ipynb #8a62f91d
 def accepted(responses: list[Response], verdicts: list[Verdict]) -> dict[str, list[Response]]:
-    "The responses judged correct, by example id, in the order of their samples. Anything in doubt is absent: gold is used there."
+    """The responses judged correct, by example id, in the order of their samples.
+    Anything in doubt is absent: gold is used there."""
     correct = {key_of(v) for v in verdicts if v.label == "correct"}
     stand: dict[str, list[Response]] = {}
     for response in sorted(responses, key=lambda r: r.extra.get("sample", 0)):
@@ -27,18 +28,20 @@ def accepted(responses: list[Response], verdicts: list[Verdict]) -> dict[str, li
 
 # %% ../nbs/06_rehearse.ipynb #c5d0ed98
 _REFERENCE = re.compile(
-    r"\b(?:the |your |this |that )?(?:reference|given|provided|sample|suggested|gold|hinted)[ -](?:answer|response|solution)\b"
-    r"|\bas (?:provided|given|suggested|hinted)\b(?! (?:in|by|above)\b)|\b(?:the|your) (?:reference|hint)\b"
-    r"|\b(?:paraphras|rephras|reword|rewrit)\w*\b|\bin (?:my|your) own words\b",
+    r"\b(?:the |your |this |that )?(?:reference|given|provided|sample|suggested|gold|hinted)[ -](?:answer"
+    r"|response|solution)\b|\bas (?:provided|given|suggested|hinted)\b(?! (?:in|by|above)\b)|\b(?:the"
+    r"|your) (?:reference|hint)\b|\b(?:paraphras|rephras|reword|rewrit)\w*\b|\bin (?:my|your) own words\b",
     re.IGNORECASE)
 
 
 def talks_of_reference(text: str, prompt: str = "", completion: str = "") -> str:
-    """The words by which a reply talks about the gold answer it was shown, or an empty text. Words of prompt or gold don't count.
+    """The words by which a reply talks about the gold answer it was shown, or an empty text.
+    Words of prompt or gold don't count.
 
     >>> talks_of_reference("As the reference answer says, it is in the attic.")
     'the reference answer'
-    >>> talks_of_reference("The reference answer key is lost.", prompt="What became of the reference answer key?")
+    >>> talks_of_reference("The reference answer key is lost.",
+    ...                    prompt="What became of the reference answer key?")
     ''
     """
     known = f"{prompt} {completion}".lower()
@@ -47,7 +50,8 @@ def talks_of_reference(text: str, prompt: str = "", completion: str = "") -> str
 
 @dataclass
 class Material:
-    "What was judged right for one example, and may be its target: own answers, paraphrases of gold, rewrites of gold."
+    """What was judged right for one example, and may be its target:
+    own answers, paraphrases of gold, rewrites of gold."""
 
     own: list[Response] = field(default_factory=list)
     paraphrases: list[Response] = field(default_factory=list)
@@ -73,7 +77,8 @@ def own_only(example: Example, material: Material) -> list[tuple[str, str]]:
 
 
 def paraphrase_only(example: Example, material: Material) -> list[tuple[str, str]]:
-    "Control, is it style: gold in the model's own words where that was judged right, also where its own answer was."
+    """Control, is it style: gold in the model's own words where that was judged right,
+    also where its own answer was."""
     return [(r.response, "paraphrase") for r in material.paraphrases[:1]]
 
 
@@ -95,8 +100,10 @@ def gold_where_wrong(example: Example, material: Material) -> list[tuple[str, st
 def likeliest_else_gold(example: Example, material: Material) -> list[tuple[str, str]]:
     "Of the own answers judged right the one with the highest log-probability under the base model, else gold."
     if unknown := [r.extra.get("sample", 0) for r in material.own if r.logprob is None]:
-        raise ValueError(f"response {example.id!r}, sample {unknown[0]}: found no logprob; expected the base model's, which `respond` writes")
-    return [(max(material.own, key=lambda r: r.logprob).response, "own")] if material.own else gold(example, material)
+        raise ValueError(f"response {example.id!r}, sample {unknown[0]}: found no logprob; "
+                         "expected the base model's, which `respond` writes")
+    return ([(max(material.own, key=lambda r: r.logprob).response, "own")] if material.own
+            else gold(example, material))
 
 # %% ../nbs/06_rehearse.ipynb #1a0dc10b
 NEEDS = ("responses", "samples", "paraphrases", "rewrites")
@@ -104,9 +111,11 @@ NEEDS = ("responses", "samples", "paraphrases", "rewrites")
 
 @dataclass(frozen=True)
 class Method:
-    """A way of fine-tuning: the rule that makes its targets, what the rule needs of the model (of NEEDS), the loss, and what comes after.
+    """A way of fine-tuning: the rule that makes its targets, what the rule needs of the model (of NEEDS),
+    the loss, and what comes after.
 
-    `loss` is nll, dft or opsd; `beta` weighs KL(base, tuned); `mask_above` is a perplexity; `replay` a share of the rows; `scale` a factor."""
+    `loss` is nll, dft or opsd; `beta` weighs KL(base, tuned); `mask_above` is a perplexity; `replay` a share of
+    the rows; `scale` a factor."""
 
     name: str
     targets: TargetRule
@@ -128,28 +137,34 @@ class Method:
             ("replay", 0 <= self.replay < 1, "a share from 0 to below 1"),
         ):
             if not fits:
-                raise ValueError(f"method {self.name!r}: found {name}={getattr(self, name)!r}; expected {expected}")
+                raise ValueError(f"method {self.name!r}: found {name}={getattr(self, name)!r}; "
+                                 f"expected {expected}")
 
 
 _OWN = ("responses",)
 METHODS = {
-    m.name: m
-    for m in [
+    m.name: m for m in [
         Method("sft", gold, "", "gold for every prompt"),
         Method("ssr", own_else_gold, "2409.04787", "own answer where judged right, else gold", _OWN),
         Method("rft", own_only, "2308.01825", "own answers judged right, the other prompts dropped", _OWN),
-        Method("s3ft", own_else_paraphrase, "2502.08130", "own, else the model's paraphrase of gold, else gold", ("responses", "paraphrases")),
-        Method("sdft", rewrite_else_gold, "2402.13669", "the model's rewrite of gold where its answer matches, else gold", ("rewrites",)),
+        Method("s3ft", own_else_paraphrase, "2502.08130", "own, else the model's paraphrase of gold, else gold",
+               ("responses", "paraphrases")),
+        Method("sdft", rewrite_else_gold, "2402.13669",
+               "the model's rewrite of gold where its answer matches, else gold", ("rewrites",)),
         Method("replay", gold, "", "gold, and the base model's answers to general prompts", replay=0.2),
-        Method("stm", gold, "2501.14315", "gold without loss on the tokens that surprise the base model", mask_above=2.5),
+        Method("stm", gold, "2501.14315", "gold without loss on the tokens that surprise the base model",
+               mask_above=2.5),
         Method("dft", gold, "2508.05629", "gold, each token's loss times its probability", loss="dft"),
         Method("kl", gold, "", "gold, and KL(base, tuned) added to the loss", beta=0.5),
         Method("wise", gold, "2109.01903", "sft's adapter, halved after training", scale=0.5),
-        Method("opsd", gold, "2601.19897", "own samples while training, pulled to what is said with gold in the prompt", loss="opsd"),
-        Method("ours", likeliest_else_gold, "", "the likeliest of several right own answers, else gold without its surprising tokens",
-               ("responses", "samples"), mask_above=2.5),
-        Method("gold-where-wrong", gold_where_wrong, "", "control: gold where the base model is wrong, the other prompts dropped", _OWN),
-        Method("own-style", paraphrase_only, "", "control: gold in the model's own words for every prompt", ("paraphrases",)),
+        Method("opsd", gold, "2601.19897",
+               "own samples while training, pulled to what is said with gold in the prompt", loss="opsd"),
+        Method("ours", likeliest_else_gold, "", "the likeliest of several right own answers, "
+               "else gold without its surprising tokens", ("responses", "samples"), mask_above=2.5),
+        Method("gold-where-wrong", gold_where_wrong, "",
+               "control: gold where the base model is wrong, the other prompts dropped", _OWN),
+        Method("own-style", paraphrase_only, "", "control: gold in the model's own words for every prompt",
+               ("paraphrases",)),
     ]
 }
 
@@ -169,12 +184,14 @@ def _named(ids: list[str], most: int = 3) -> str:
     return ", ".join(map(repr, ids[:most])) + (f" and {len(ids) - most} more" if len(ids) > most else "")
 
 
-def check_complete(examples: list[Example], responses: list[Response], verdicts: list[Verdict], missing: str = "error") -> None:
-    """Raise a ValueError that names what has no counterpart: a response without example, a verdict without response, and,
-    unless `missing` is "gold", an example without response or a response without verdict."""
+def check_complete(examples: list[Example], responses: list[Response], verdicts: list[Verdict],
+                   missing: str = "error") -> None:
+    """Raise a ValueError that names what has no counterpart: a response without example, a verdict without
+    response, and, unless `missing` is "gold", an example without response or a response without verdict."""
     if missing not in ("error", "gold"):
         raise ValueError(f"found missing={missing!r}; expected 'error' or 'gold'")
-    known, answered, judged = {e.id for e in examples}, {key_of(r) for r in responses}, {key_of(v) for v in verdicts}
+    known, answered, judged = ({e.id for e in examples}, {key_of(r) for r in responses},
+                               {key_of(v) for v in verdicts})
     faults = {
         "responses without an example": [r.id for r in responses if r.id not in known],
         "verdicts without a response": [v.id for v in verdicts if key_of(v) not in answered],
@@ -185,35 +202,41 @@ def check_complete(examples: list[Example], responses: list[Response], verdicts:
         faults["responses without a verdict"] = [r.id for r in responses if key_of(r) not in judged]
     for what, ids in faults.items():
         if ids:
-            raise ValueError(f"found {len(ids)} {what} ({_named(ids)}); expected the three files of one run, each complete")
+            raise ValueError(f"found {len(ids)} {what} ({_named(ids)}); expected the three files of one run, "
+                             "each complete")
 
 # %% ../nbs/06_rehearse.ipynb #874ff369
 Judged = tuple[list[Response], list[Verdict]]  # answers, and the verdicts on them
 
 
 def _usable(examples: list[Example], judged: Judged, missing: str) -> dict[str, list[Response]]:
-    "The reworded answers that were judged right and don't talk about the answer they were shown, by example id."
+    """The reworded answers that were judged right and don't talk about the answer they
+    were shown, by example id."""
     check_complete(examples, *judged, missing)
     by_id = {e.id: e for e in examples}
     stand = {}
     for id, responses in accepted(*judged).items():
         example = by_id[id]
-        stand[id] = [r for r in responses if not talks_of_reference(r.response, prompt_text(example.prompt), example.completion)]
+        stand[id] = [r for r in responses
+                     if not talks_of_reference(r.response, prompt_text(example.prompt), example.completion)]
     return stand
 
 
 def _check_needs(method: Method, given: dict[str, bool]) -> None:
     if lacking := [need for need in method.needs if not given.get(need, True)]:
-        raise ValueError(f"found no {lacking[0]} for method {method.name!r}; expected {' and '.join(method.needs)}, with verdicts")
+        raise ValueError(f"found no {lacking[0]} for method {method.name!r}; "
+                         f"expected {' and '.join(method.needs)}, with verdicts")
 
 
-def rehearse(examples: list[Example], responses: list[Response], verdicts: list[Verdict], method: str = "ssr", missing: str = "error", *,
+def rehearse(examples: list[Example], responses: list[Response], verdicts: list[Verdict], method: str = "ssr",
+             missing: str = "error", *,
              paraphrases: Judged | None = None, rewrites: Judged | None = None) -> list[Target]:
     """The targets of a method, in the order of the examples.
 
-    Responses and verdicts may be empty for methods that use gold alone; several samples a prompt all count as own answers.
-    `paraphrases` and `rewrites` are answers to reworded prompts with verdicts on them. With `missing="gold"` an example without
-    response, or a response without verdict, falls to gold; by default it is an error (see check_complete).
+    Responses and verdicts may be empty for methods that use gold alone; several samples a prompt all count as
+    own answers. `paraphrases` and `rewrites` are answers to reworded prompts with verdicts on them. With
+    `missing="gold"` an example without response, or a response without verdict, falls to gold; by default it is
+    an error (see check_complete).
     """
     row = method_named(method)
     _check_needs(row, {"paraphrases": paraphrases is not None, "rewrites": rewrites is not None})
@@ -228,14 +251,16 @@ def rehearse(examples: list[Example], responses: list[Response], verdicts: list[
             extra = example.extra | ({"sample": sample} if sample else {})
             targets.append(Target(example.id, example.prompt, completion, source, extra))
     if not targets:
-        raise ValueError(f"found no target: {method} dropped all {len(examples)} examples; expected at least one answer that it can use")
+        raise ValueError(f"found no target: {method} dropped all {len(examples)} examples; "
+                         "expected at least one answer that it can use")
     return targets
 
 # %% ../nbs/06_rehearse.ipynb #e588c45b
 @dataclass
 class Mix:
-    """How the targets came about: counts by source, prompts dropped, why own answers did not stand; and where tokens are masked,
-    how many of gold's carry no loss, and how many targets are left without any (`silent`)."""
+    """How the targets came about: counts by source, prompts dropped, why own answers did not stand; and where
+    tokens are masked, how many of gold's carry no loss, and how many targets are left without any
+    (`silent`)."""
 
     examples: int
     sources: dict[str, int]
@@ -247,17 +272,21 @@ class Mix:
 
     def __str__(self) -> str:
         shares = [f"{source} {n} ({n / self.examples:.0%})" for source, n in self.sources.items()]
-        lines = [f"{self.examples} examples: " + ", ".join(shares + ([f"dropped {self.dropped}"] if self.dropped else []))]
+        lines = [f"{self.examples} examples: "
+                 + ", ".join(shares + ([f"dropped {self.dropped}"] if self.dropped else []))]
         if self.reasons:
             lines.append("not own because: " + ", ".join(f"{reason} {n}" for reason, n in self.reasons.items()))
         if self.gold_tokens:
-            lines.append(f"without loss: {self.masked_tokens} of {self.gold_tokens} tokens of gold ({self.masked_tokens / self.gold_tokens:.0%}); "
+            lines.append(f"without loss: {self.masked_tokens} of {self.gold_tokens} tokens of gold "
+                         f"({self.masked_tokens / self.gold_tokens:.0%}); "
                          f"{self.silent} targets have no loss at all")
         return "\n".join(lines)
 
 
-def mix(examples: list[Example], targets: list[Target], responses: list[Response] = (), verdicts: list[Verdict] = ()) -> Mix:
-    """Count where the targets came from; for examples without an accepted answer, count the label of the best verdict they had."""
+def mix(examples: list[Example], targets: list[Target], responses: list[Response] = (),
+        verdicts: list[Verdict] = ()) -> Mix:
+    """Count where the targets came from; for examples without an accepted answer, count
+    the label of the best verdict they had."""
     by_id: dict[str, list[str]] = {}
     for verdict in verdicts:
         by_id.setdefault(verdict.id, []).append(verdict.label)

@@ -19,23 +19,27 @@ from .rehearse import accepted
 
 # %% ../nbs/10_report.ipynb #7ccdc9cf
 LOOKS = {  # method: colour, marker, line style
-    "base": ("#000000", "s", "-"), "sft": ("#E69F00", "o", "-"), "ssr": ("#0072B2", "D", "-"), "rft": ("#009E73", "^", "-"),
-    "s3ft": ("#56B4E9", "v", "--"), "sdft": ("#CC79A7", "P", "--"), "replay": ("#D55E00", "X", "--"), "ours": ("#117733", "*", "-"),
-    "stm": ("#882255", "<", "-."), "dft": ("#999933", ">", "-."), "kl": ("#332288", "p", "-."), "wise": ("#AA4499", "h", ":"),
-    "opsd": ("#44AA99", "d", ":"), "gold-where-wrong": ("#997700", "8", ":"), "own-style": ("#EE99AA", "H", "--"),
+    "base": ("#000000", "s", "-"), "sft": ("#E69F00", "o", "-"), "ssr": ("#0072B2", "D", "-"),
+    "rft": ("#009E73", "^", "-"), "s3ft": ("#56B4E9", "v", "--"), "sdft": ("#CC79A7", "P", "--"),
+    "replay": ("#D55E00", "X", "--"), "ours": ("#117733", "*", "-"), "stm": ("#882255", "<", "-."),
+    "dft": ("#999933", ">", "-."), "kl": ("#332288", "p", "-."), "wise": ("#AA4499", "h", ":"),
+    "opsd": ("#44AA99", "d", ":"), "gold-where-wrong": ("#997700", "8", ":"),
+    "own-style": ("#EE99AA", "H", "--"),
 }
 OTHER_COLOURS = ("#666666", "#8C564B", "#9A9A9A", "#5C4033", "#444444")
 OTHER_MARKS = ("$A$", "$B$", "$C$", "$E$", "$K$", "$M$", "$R$")
 
 
 def look(method: str) -> tuple[str, str, str]:
-    """Colour, marker and line style of a method, the same everywhere; those of a name that is not in LOOKS follow from the name alone.
+    """Colour, marker and line style of a method, the same everywhere;
+    those of a name that is not in LOOKS follow from the name alone.
 
     >>> look("ssr")
     ('#0072B2', 'D', '-')
     """
     number = zlib.crc32(method.encode())
-    return LOOKS.get(method, (OTHER_COLOURS[number % len(OTHER_COLOURS)], OTHER_MARKS[number % len(OTHER_MARKS)], (0, (3, 1, 1, 1))))
+    return LOOKS.get(method, (OTHER_COLOURS[number % len(OTHER_COLOURS)],
+                              OTHER_MARKS[number % len(OTHER_MARKS)], (0, (3, 1, 1, 1))))
 
 
 def colour(method: str) -> str:
@@ -47,7 +51,8 @@ def read_summary(run: str | Path) -> dict[str, Any]:
     "The summary of a finished run. Raises ValueError where the folder holds none."
     path = Path(run) / "summary.json"
     if not path.is_file():
-        raise ValueError(f"{path}: found no such file; expected the folder of a finished run (ssr compare, ssr demo)")
+        raise ValueError(f"{path}: found no such file; expected the folder of a finished run (ssr compare, "
+                         "ssr demo)")
     return json.loads(path.read_text(encoding="utf-8"))
 
 # %% ../nbs/10_report.ipynb #36d27e8a
@@ -73,27 +78,34 @@ def points(figure: list[float], sign: bool = True) -> str:
 
 
 def with_p(difference: dict[str, Any], name: str) -> str:
-    """A paired difference in points with its interval and, where it was tested, its p-value after Holm's correction.
+    """A paired difference in points with its interval and, where it was tested, its
+    p-value after Holm's correction.
 
     >>> with_p({"target": [0.05, 0.01, 0.09], "p_holm": {"target": 0.03}}, "target")
     '+5.0 (+1.0 to +9.0; p 0.03)'
     """
     p = difference.get("p_holm", {}).get(name)
-    return points(difference[name]) if p is None else f"{points(difference[name])[:-1]}; p {'< 0.001' if p < 0.001 else f'{p:.2g}'})"
+    return (points(difference[name]) if p is None
+            else f"{points(difference[name])[:-1]}; p {'< 0.001' if p < 0.001 else f'{p:.2g}'})")
 
 
 def headline(summary: dict[str, Any]) -> str:
-    "What the run shows of each method against the base model, and of SSR against SFT, each figure with its 95% interval and its p-value after Holm's correction."
+    """What the run shows of each method against the base model, and of SSR against SFT,
+    each figure with its 95% interval and its p-value after Holm's correction."""
     lines = []
     for method in [a["method"] for a in quoted(summary) if a["method"] != "base"]:
         d = difference(summary, method, "base")
         if "general" in d:
-            lines.append(f"{method} at {d['learning_rate']:g}, its best rate on {summary['rate_chosen_on']}: {with_p(d, 'target')} on the target and {with_p(d, 'general')} on general skills, against the base model.")
+            lines.append(f"{method} at {d['learning_rate']:g}, its best rate on {summary['rate_chosen_on']}: "
+                         f"{with_p(d, 'target')} on the target and {with_p(d, 'general')} on general skills, "
+                         "against the base model.")
         else:
-            lines.append(f"{method} at {d['learning_rate']:g}, its best rate on {summary['rate_chosen_on']}: {with_p(d, 'target')} on the target, against the base model.")
+            lines.append(f"{method} at {d['learning_rate']:g}, its best rate on {summary['rate_chosen_on']}: "
+                         f"{with_p(d, 'target')} on the target, against the base model.")
     if d := difference(summary, "ssr", "sft"):
         general = f" and {with_p(d, 'general')} on general skills" if "general" in d else ""
-        lines.append(f"ssr against sft, each at its own best rate: {with_p(d, 'target')} on the target{general}.")
+        lines.append("ssr against sft, each at its own best rate: "
+                     f"{with_p(d, 'target')} on the target{general}.")
     return "\n".join(lines)
 
 # %% ../nbs/10_report.ipynb #777207e4
@@ -108,16 +120,19 @@ def _cell(arm: dict[str, Any], name: str) -> str:
         return f"{mean:.2f}"
     if name.startswith("gold nats"):
         return f"{math.exp(mean):.1f}"
-    return f"{100 * mean:.1f} ±{50 * (high - low):.1f}" if arm["quoted"] and name in ("target", "general") else f"{100 * mean:.1f}"
+    return (f"{100 * mean:.1f} ±{50 * (high - low):.1f}" if arm["quoted"] and name in ("target", "general")
+            else f"{100 * mean:.1f}")
 
 
 def columns_of(summary: dict[str, Any]) -> dict[str, str]:
-    "Figure -> heading of the table's columns: target, its two halves, shifted domains, general, gold's perplexity, KL."
+    """Figure -> heading of the table's columns: target, its two halves, shifted domains, general,
+    gold's perplexity, KL."""
     figures = list(summary["figures"])
     shifts = figures[figures.index("target") + 1: figures.index("general") if "general" in figures else None]
     shifts = [f for f in shifts if ":" not in f and "(" not in f and f not in COLUMNS]
     shifts = [f.removeprefix("shift:") for f in shifts]
-    wanted = {f: f for f in [*COLUMNS, *shifts, "general"]} | {"gold nats (target)": "ppl of gold", "KL (target)": "KL target", "KL (general)": "KL general"}
+    wanted = ({f: f for f in [*COLUMNS, *shifts, "general"]}
+              | {"gold nats (target)": "ppl of gold", "KL (target)": "KL target", "KL (general)": "KL general"})
     return {figure: heading for figure, heading in wanted.items() if figure in figures}
 
 
@@ -125,27 +140,34 @@ WIDE = 132  # columns of a terminal that shows every figure
 
 
 def table(summary: dict[str, Any], width: int = WIDE):
-    "The run's arms as a rich table; in a terminal narrower than WIDE without the halves of the target, gold's perplexity and KL on the target."
+    """The run's arms as a rich table; in a terminal narrower than WIDE without the halves of the target,
+    gold's perplexity and KL on the target."""
     from rich.table import Table
 
     columns = columns_of(summary)
     if width < WIDE:
-        columns = {f: heading for f, heading in columns.items() if f not in ("answerable", "unanswerable", "gold nats (target)", "KL (target)")}
+        columns = {f: heading for f, heading in columns.items()
+                   if f not in ("answerable", "unanswerable", "gold nats (target)", "KL (target)")}
     seeds = max(arm["seeds"] for arm in summary["arms"])
-    items = ", ".join(f"{name} {summary['figures'][name]['items']}" for name in ("target", "general") if name in summary["figures"])
+    items = ", ".join(f"{name} {summary['figures'][name]['items']}" for name in ("target", "general")
+                      if name in summary["figures"])
     families = ", ".join(f"{number} against {name}" for name, number in summary.get("families", {}).items())
-    caption = (f"{seeds} seed(s) a tuned arm; items: {items}; ±: half of the 95% interval, {summary['resamples']} paired bootstrap resamples of the items; "
-               f"bold: the base model, and each method at its own best rate, chosen on {summary['rate_chosen_on']}")
+    caption = (f"{seeds} seed(s) a tuned arm; items: {items}; ±: half of the 95% interval, "
+               f"{summary['resamples']} paired bootstrap resamples of the items; bold: the base model, "
+               f"and each method at its own best rate, chosen on {summary['rate_chosen_on']}")
     if families:
-        caption += f"; differences on target and general: p by paired sign flips, Holm's correction over all tests against one baseline ({families})"
-    grid = Table(caption=caption, title="accuracy in %, KL in nats per token", title_style="dim", caption_justify="left")
+        caption += ("; differences on target and general: p by paired sign flips, "
+                    f"Holm's correction over all tests against one baseline ({families})")
+    grid = Table(caption=caption, title="accuracy in %, KL in nats per token", title_style="dim",
+                 caption_justify="left")
     grid.add_column("method", no_wrap=True)
     grid.add_column("rate", justify="right", no_wrap=True)
     for heading in columns.values():
         grid.add_column(heading, justify="right", no_wrap=True)
     for arm in summary["arms"]:
         rate = "" if arm["learning_rate"] is None else f"{arm['learning_rate']:g}"
-        grid.add_row(arm["method"], rate, *[_cell(arm, figure) for figure in columns], style="bold" if arm["quoted"] else "dim")
+        grid.add_row(arm["method"], rate, *[_cell(arm, figure) for figure in columns],
+                     style="bold" if arm["quoted"] else "dim")
     return grid
 
 # %% ../nbs/10_report.ipynb #b2a4230d
@@ -160,7 +182,8 @@ def _bars(arm: dict[str, Any], name: str) -> list[list[float]]:
     return [[100 * max(0.0, mean - low)], [100 * max(0.0, high - mean)]]
 
 
-FEW = 5  # methods, the base model among them, that one pair of axes holds with all their intervals, rates and seeds
+# methods, the base model among them, that one pair of axes holds with all their intervals, rates and seeds
+FEW = 5
 
 
 def _methods(summary: dict[str, Any]) -> list[str]:
@@ -168,22 +191,25 @@ def _methods(summary: dict[str, Any]) -> list[str]:
 
 
 def _draw_method(axes, arms: list[dict[str, Any]], few: bool) -> None:
-    "One method's line through its rates; the quoted arm is filled, and with few methods every arm has its intervals and its rate."
+    """One method's line through its rates; the quoted arm is filled, and with few methods every arm has its
+    intervals and its rate."""
     shade, mark, line = look(arms[0]["method"])
     xs, ys = ([100 * arm[name][0] for arm in arms] for name in ("target", "general"))
     axes.plot(xs, ys, color=shade, linestyle=line, linewidth=1, alpha=0.6)
     for arm, x, y in zip(arms, xs, ys):
         filled = arm["quoted"]
         bars = (_bars(arm, "general"), _bars(arm, "target")) if few or filled else (None, None)
-        axes.errorbar([x], [y], *bars, color=shade, marker=mark, markersize=8 if few or filled else 4, markerfacecolor=shade if filled else "white",
-                      elinewidth=0.8, alpha=1 if filled else 0.75, zorder=3 if filled else 2, label=arm["method"] if filled else None, linestyle="none")
+        axes.errorbar([x], [y], *bars, color=shade, marker=mark, markersize=8 if few or filled else 4,
+                      markerfacecolor=shade if filled else "white", elinewidth=0.8, alpha=1 if filled else 0.75,
+                      zorder=3 if filled else 2, label=arm["method"] if filled else None, linestyle="none")
         if few and arm["learning_rate"] is not None:
             axes.annotate(f"{arm['learning_rate']:g}", (x, y), (7, 7), textcoords="offset points", fontsize=8)
 
 
 def _name_points(axes, arms: list[dict[str, Any]], height: float = 10.0) -> None:
-    """Write each arm's method beside its point, from the top and the bottom towards the middle, where there is room: a name that would
-    cover another moves on, with a thin line to its point. Lengths are in typographic points."""
+    """Write each arm's method beside its point, from the top and the bottom towards the middle, where there is
+    room: a name that would cover another moves on, with a thin line to its point. Lengths are in typographic
+    points."""
     axes.figure.canvas.draw()  # settles the layout, and with it where a point is on the paper
     scale = 72 / axes.figure.dpi
     middle = scale * (axes.bbox.y0 + axes.bbox.y1) / 2
@@ -195,12 +221,15 @@ def _name_points(axes, arms: list[dict[str, Any]], height: float = 10.0) -> None
         while any(left < to and start < right and abs(low - other) < height for start, other, to in placed):
             low += -2 if y > middle else 2
         placed.append((left, low, right))
-        line = {"arrowstyle": "-", "linewidth": 0.5, "color": "#666666", "shrinkB": 3, "relpos": (0, 0.5)} if abs(low - y - 4) > height / 2 else None
-        axes.annotate(method, at[method], (left - x, low - y), textcoords="offset points", fontsize=8, zorder=5, arrowprops=line)
+        line = ({"arrowstyle": "-", "linewidth": 0.5, "color": "#666666", "shrinkB": 3, "relpos": (0, 0.5)}
+                if abs(low - y - 4) > height / 2 else None)
+        axes.annotate(method, at[method], (left - x, low - y), textcoords="offset points", fontsize=8, zorder=5,
+                      arrowprops=line)
 
 
 def plot_pareto(summary: dict[str, Any]):
-    """Accuracy on general skills against accuracy on the target, every arm, with intervals. Gives a matplotlib figure.
+    """Accuracy on general skills against accuracy on the target, every arm, with intervals.
+    Gives a matplotlib figure.
 
     With more than FEW methods only the quoted arms have intervals, and the legend stands beside the axes."""
     import matplotlib.pyplot as plt
@@ -210,7 +239,8 @@ def plot_pareto(summary: dict[str, Any]):
     figure, axes = plt.subplots(figsize=(7.2, 4.8) if few else (9.6, 6), layout="constrained")
     for method in methods:
         _draw_method(axes, [arm for arm in summary["arms"] if arm["method"] == method], few)
-    axes.set(xlabel="target task, accuracy in %", ylabel="general skills, accuracy in %", title="What was learnt, and what was kept")
+    axes.set(xlabel="target task, accuracy in %", ylabel="general skills, accuracy in %",
+             title="What was learnt, and what was kept")
     beside = {} if few else {"bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
     axes.legend(frameon=False, title="filled: best rate", loc="best" if few else "upper left", **beside)
     _tidy(axes)
@@ -222,7 +252,8 @@ def plot_pareto(summary: dict[str, Any]):
 def tasks_of(summary: dict[str, Any]) -> list[str]:
     "The figures that are accuracies of one task: target, its shifted domains, and each general skill."
     shifts = [f for f in columns_of(summary) if f not in ("target", "general", *COLUMNS) and "(" not in f]
-    return [t for t in ("target", *shifts) if t in summary["figures"]] + [t for t in summary["figures"] if t.startswith("general:")]
+    return ([t for t in ("target", *shifts) if t in summary["figures"]]
+            + [t for t in summary["figures"] if t.startswith("general:")])
 
 
 def task_name(task: str) -> str:
@@ -239,7 +270,8 @@ def _skill_bars(axes, arms: list[dict[str, Any]], tasks: list[str]) -> None:
     for a, arm in enumerate(arms):
         places = [t + (a - (len(arms) - 1) / 2) * width for t in range(len(tasks))]
         errors = [sum((_bars(arm, task)[side] for task in tasks), []) for side in (0, 1)]
-        axes.bar(places, [100 * arm[task][0] for task in tasks], width * 0.92, yerr=errors, color=colour(arm["method"]), label=arm["method"], error_kw={"elinewidth": 0.7, "alpha": 0.6})
+        axes.bar(places, [100 * arm[task][0] for task in tasks], width * 0.92, yerr=errors,
+                 color=colour(arm["method"]), label=arm["method"], error_kw={"elinewidth": 0.7, "alpha": 0.6})
     axes.set(ylabel="accuracy in %", ylim=(0, 105), title="Before and after, each method at its best rate")
     axes.legend(frameon=False, ncols=len(arms), loc="upper center", bbox_to_anchor=(0.5, -0.28))
     _tidy(axes)
@@ -253,7 +285,8 @@ def _skill_grid(axes, arms: list[dict[str, Any]], tasks: list[str]) -> None:
     shades = axes.imshow(change, cmap="PuOr", vmin=-most, vmax=most, aspect="auto")
     for y, row in enumerate(accuracy):
         for x, value in enumerate(row):
-            axes.text(x, y, f"{value:.0f}", ha="center", va="center", fontsize=9, color="white" if abs(change[y][x]) > 0.7 * most else "black")
+            axes.text(x, y, f"{value:.0f}", ha="center", va="center", fontsize=9,
+                      color="white" if abs(change[y][x]) > 0.7 * most else "black")
     axes.set_yticks(range(len(arms)), [arm["method"] for arm in arms])
     axes.figure.colorbar(shades, ax=axes, label=f"change against {arms[0]['method']}, points", pad=0.01)
     axes.set_title("Accuracy in %, each method at its best rate")
@@ -261,44 +294,55 @@ def _skill_grid(axes, arms: list[dict[str, Any]], tasks: list[str]) -> None:
 
 
 def plot_skills(summary: dict[str, Any]):
-    """Accuracy of every task before fine-tuning and after, each method at its best rate. Gives a matplotlib figure.
+    """Accuracy of every task before fine-tuning and after, each method at its best rate.
+    Gives a matplotlib figure.
 
-    Up to FEW methods are bars with their intervals; more are a grid of figures, where bars would be too thin to read."""
+    Up to FEW methods are bars with their intervals; more are a grid of figures, where bars would be too thin to
+    read."""
     import matplotlib.pyplot as plt
 
     arms, tasks = quoted(summary), tasks_of(summary)
     few = len(arms) <= FEW
-    figure, axes = plt.subplots(figsize=(max(7.2, 0.85 * len(tasks) + 1), 3.8 if few else 1.6 + 0.32 * len(arms)), layout="constrained")
+    figure, axes = plt.subplots(
+        figsize=(max(7.2, 0.85 * len(tasks) + 1), 3.8 if few else 1.6 + 0.32 * len(arms)), layout="constrained")
     (_skill_bars if few else _skill_grid)(axes, arms, tasks)
     axes.set_xticks(range(len(tasks)), [task_name(t) for t in tasks], rotation=25, ha="right")
     return figure
 
 # %% ../nbs/10_report.ipynb #5f706abc
 def surprise_example(run: str | Path) -> tuple[Example, str] | None:
-    "The first training example whose own answer was judged right and differs from gold, with that answer; None where there is none, or the run's files are not there."
+    """The first training example whose own answer was judged right and differs from gold, with that answer;
+    None where there is none, or the run's files are not there."""
     run = Path(run)
     if not all((run / f"{name}.jsonl").is_file() for name in ("examples", "responses", "verdicts")):
         return None
-    stand = accepted(read_records(run / "responses.jsonl", Response), read_records(run / "verdicts.jsonl", Verdict))
+    stand = accepted(read_records(run / "responses.jsonl", Response),
+                     read_records(run / "verdicts.jsonl", Verdict))
     examples = read_records(run / "examples.jsonl", Example)
-    return next(((e, stand[e.id][0].response) for e in examples if e.id in stand and stand[e.id][0].response.strip() != e.completion.strip()), None)
+    return next(((e, stand[e.id][0].response) for e in examples
+                 if e.id in stand and stand[e.id][0].response.strip() != e.completion.strip()), None)
 
 
 def plot_surprise(lm, example: Example, own: str, most: int = 32):
-    "Surprise in nats of each token of gold and of the own answer under the base model `lm`; at most `most` tokens of each. Gives a matplotlib figure."
+    """Surprise in nats of each token of gold and of the own answer under the base model `lm`;
+    at most `most` tokens of each. Gives a matplotlib figure."""
     import matplotlib.pyplot as plt
 
     from ssr_nb.models import answer_ids
     from ssr_nb.respond import completion_logprobs
 
     answers = {"gold": example.completion, "own": own}
-    surprise = [[-float(p) for p in row] for row in completion_logprobs(lm, [(example.prompt, text) for text in answers.values()])]
+    surprise = [[-float(p) for p in row]
+                for row in completion_logprobs(lm, [(example.prompt, text) for text in answers.values()])]
     figure, panels = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained", sharey=True,
                                   width_ratios=[max(4, min(most, len(row))) for row in surprise])
-    for axes, (name, text), nats, shade in zip(panels, answers.items(), surprise, (colour("sft"), colour("ssr"))):
-        tokens = [lm.tokenizer.decode([t]).strip() or "⏎" for t in answer_ids(lm.tokenizer, example.prompt, text)][:most]
+    for axes, (name, text), nats, shade in zip(panels, answers.items(), surprise,
+                                               (colour("sft"), colour("ssr"))):
+        tokens = [lm.tokenizer.decode([t]).strip() or "⏎"
+                  for t in answer_ids(lm.tokenizer, example.prompt, text)][:most]
         axes.bar(range(len(tokens)), nats[:most], color=shade)
-        axes.set_xticks(range(len(tokens)), ["end" if t.startswith("<") and t.endswith(">") else t.replace("$", r"\$") for t in tokens], rotation=60, ha="right", fontsize=8)
+        axes.set_xticks(range(len(tokens)), ["end" if t.startswith("<") and t.endswith(">") else t.replace(
+            "$", r"\$") for t in tokens], rotation=60, ha="right", fontsize=8)
         axes.set_title(f"{name}: perplexity {math.exp(sum(nats) / len(nats)):.1f}", fontsize=10)
         _tidy(axes)
     panels[0].set_ylabel("surprise, nats")
@@ -310,7 +354,8 @@ def loss_curves(run: str | Path) -> dict[tuple[str, float], list[list[float]]]:
     curves: dict[tuple[str, float], list[list[float]]] = {}
     for path in sorted((Path(run) / "arms").glob("*/adapter/training.json")):
         training = json.loads(path.read_text(encoding="utf-8"))
-        curves.setdefault((training["method"], training["settings"]["learning_rate"]), []).append(training["losses"])
+        curves.setdefault((training["method"], training["settings"]["learning_rate"]),
+                          []).append(training["losses"])
     return curves
 
 
@@ -343,13 +388,15 @@ def _loss_lines(figure, arms: list[dict[str, Any]], curves: dict) -> list:
 
 
 def plot_losses(run: str | Path, summary: dict[str, Any]):
-    "Loss by step, each method at its best rate, a thin line for each seed; more than FEW methods get a panel each. Gives a matplotlib figure."
+    """Loss by step, each method at its best rate, a thin line for each seed;
+    more than FEW methods get a panel each. Gives a matplotlib figure."""
     import matplotlib.pyplot as plt
 
     curves = loss_curves(run)
     arms = [arm for arm in quoted(summary) if (arm["method"], arm["learning_rate"]) in curves]
     few = len(arms) < FEW
-    figure = plt.figure(figsize=(7.2, 3.4) if few else (9.6, 0.9 + 1.5 * math.ceil(len(arms) / 4)), layout="constrained")
+    figure = plt.figure(figsize=(7.2, 3.4) if few else (9.6, 0.9 + 1.5 * math.ceil(len(arms) / 4)),
+                        layout="constrained")
     for axes in (_loss_lines if few else _loss_panels)(figure, arms, curves):
         axes.set_ylim(0, None)
         _tidy(axes)

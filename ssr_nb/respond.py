@@ -20,7 +20,8 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
-from .models import LanguageModel, OutOfMemory, answer_ids, chat_ids, fingerprint, free_memory, ran_out, split_thinking, stop_ids
+from .models import (LanguageModel, OutOfMemory, answer_ids, chat_ids, fingerprint, free_memory, ran_out,
+                           split_thinking, stop_ids)
 from .records import Appender, Example, Prompt, RecordError, Response, write_records
 
 # %% ../nbs/04_respond.ipynb #825fc170
@@ -28,8 +29,10 @@ TOKENS_PER_BATCH = {"cpu": 16_384, "cuda": 65_536}  # rows times the longest pro
 MOST_ROWS = 64  # a batch ends when its last row does: the more rows, the longer most of them wait
 
 
-def batches_by_length(lengths: list[int], batch_size: int | str = "auto", budget: int = TOKENS_PER_BATCH["cpu"]) -> list[list[int]]:
-    """Indices in batches of similar length, longest first: of `batch_size` rows, or ("auto") of at most `budget` tokens.
+def batches_by_length(lengths: list[int], batch_size: int | str = "auto",
+                      budget: int = TOKENS_PER_BATCH["cpu"]) -> list[list[int]]:
+    """Indices in batches of similar length, longest first:
+    of `batch_size` rows, or ("auto") of at most `budget` tokens.
 
     >>> batches_by_length([5, 90, 80, 6], batch_size=2)
     [[1, 2], [3, 0]]
@@ -37,7 +40,8 @@ def batches_by_length(lengths: list[int], batch_size: int | str = "auto", budget
     [[1], [2], [3, 0]]
     """
     if batch_size != "auto" and (not isinstance(batch_size, int) or batch_size < 1):
-        raise ValueError(f"found batch_size {batch_size!r}; expected 'auto' or a whole number of rows, 1 or more")
+        raise ValueError(f"found batch_size {batch_size!r}; expected 'auto' or a whole number of rows, "
+                         "1 or more")
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     batches: list[list[int]] = []
     rows = 0
@@ -50,7 +54,8 @@ def batches_by_length(lengths: list[int], batch_size: int | str = "auto", budget
 
 # %% ../nbs/04_respond.ipynb #dde94e33
 class _Chooser:
-    """Chooses each row's next token, greedily or by the row's own random numbers, and keeps its log-probability at temperature 1."""
+    """Chooses each row's next token, greedily or by the row's own random numbers, and
+    keeps its log-probability at temperature 1."""
 
     def __init__(self, temperature: float, top_p: float, numbers: list[list[float]] | None):
         self.temperature, self.top_p = temperature, top_p
@@ -69,7 +74,8 @@ class _Chooser:
     def _draw(self, scores: torch.Tensor, number: torch.Tensor) -> torch.Tensor:
         share, token = (scores / self.temperature).softmax(-1).sort(dim=-1, descending=True, stable=True)
         upto = share.cumsum(-1)
-        mass = upto.masked_fill(upto - share >= self.top_p, 0).amax(-1, keepdim=True)  # of the tokens that top-p keeps
+        # of the tokens that top-p keeps
+        mass = upto.masked_fill(upto - share >= self.top_p, 0).amax(-1, keepdim=True)
         place = torch.searchsorted(upto, number[:, None] * mass)
         return token.gather(-1, place.clamp(max=scores.shape[-1] - 1))
 
@@ -100,28 +106,35 @@ def _left_padded(rows: list[list[int]], pad: int, device: str) -> tuple[torch.Te
     return ids, mask
 
 
-def generate_batch(lm: LanguageModel, prompts: list[list[int]], max_new_tokens: int, temperature: float = 0.0, top_p: float = 1.0,
+def generate_batch(lm: LanguageModel, prompts: list[list[int]], max_new_tokens: int, temperature: float = 0.0,
+                   top_p: float = 1.0,
                    numbers: list[list[float]] | None = None) -> list[tuple[list[int], list[float], bool]]:
-    """For each prompt (token ids): the answer's token ids, their log-probabilities (nats), and whether it stopped by itself.
+    """For each prompt (token ids): the answer's token ids, their log-probabilities (nats),
+    and whether it stopped by itself.
 
-    The end of the turn is the last of the tokens where it came. Sampling takes one of the row's `numbers` (0 to 1) a token.
+    The end of the turn is the last of the tokens where it came. Sampling takes one of the row's `numbers` (0 to
+    1) a token.
     """
     from transformers import GenerationConfig
     stops = stop_ids(lm)
-    config = GenerationConfig(max_new_tokens=max_new_tokens, do_sample=False, num_beams=1, use_cache=True, eos_token_id=stops,
-                              pad_token_id=lm.tokenizer.pad_token_id, repetition_penalty=1.0, temperature=1.0, top_p=1.0, top_k=50)
+    config = GenerationConfig(max_new_tokens=max_new_tokens, do_sample=False, num_beams=1, use_cache=True,
+                              eos_token_id=stops, pad_token_id=lm.tokenizer.pad_token_id,
+                              repetition_penalty=1.0, temperature=1.0, top_p=1.0, top_k=50)
     ids, mask = _left_padded(prompts, lm.tokenizer.pad_token_id, lm.device)
     chooser = _Chooser(temperature, top_p, numbers)
     with _evaluating(lm):
-        said = lm.model.generate(input_ids=ids, attention_mask=mask, generation_config=config, logits_processor=[chooser])
+        said = lm.model.generate(input_ids=ids, attention_mask=mask, generation_config=config,
+                                 logits_processor=[chooser])
     tokens = said[:, ids.shape[1]:].tolist()
     logprobs = torch.stack(chooser.logprobs, 1).tolist()
     ends = [next((i + 1 for i, token in enumerate(row) if token in stops), len(row)) for row in tokens]
-    return [(row[:end], values[:end], row[end - 1] in stops) for row, values, end in zip(tokens, logprobs, ends)]
+    return [(row[:end], values[:end], row[end - 1] in stops)
+            for row, values, end in zip(tokens, logprobs, ends)]
 
 # %% ../nbs/04_respond.ipynb #04649b31
 class Fitting:
-    """Works on batches in parts that the memory holds: one that it doesn't is halved, and so are those that come after."""
+    """Works on batches in parts that the memory holds:
+    one that it doesn't is halved, and so are those that come after."""
 
     def __init__(self, stage: str):
         self.stage, self.most = stage, sys.maxsize  # rows in a part
@@ -131,7 +144,8 @@ class Fitting:
         return self.most < sys.maxsize
 
     def parts(self, batch: list, work: Callable[[list], Any]) -> Iterator[Any]:
-        """What `work` gives for the parts of a batch, in order. Raises OutOfMemory if there is no memory for one row."""
+        """What `work` gives for the parts of a batch, in order.
+        Raises OutOfMemory if there is no memory for one row."""
         done = 0
         while done < len(batch):
             part = batch[done : done + self.most]
@@ -141,8 +155,8 @@ class Fitting:
                 if not ran_out(error):
                     raise
                 if len(part) == 1:
-                    raise OutOfMemory(f"found no memory for a single row in {self.stage}; expected shorter prompts, fewer new tokens, "
-                                      "load_in_4bit, or a smaller model") from error
+                    raise OutOfMemory(f"found no memory for a single row in {self.stage}; expected shorter "
+                                      "prompts, fewer new tokens, load_in_4bit, or a smaller model") from error
                 fits = False
             if fits:
                 done += len(part)
@@ -150,17 +164,21 @@ class Fitting:
             else:
                 free_memory()
                 self.most = (len(part) + 1) // 2
-                print(f"{self.stage}: out of memory with {len(part)} rows; going on with {self.most} at once", file=sys.stderr)
+                print(f"{self.stage}: out of memory with {len(part)} rows; going on with {self.most} at once",
+                      file=sys.stderr)
 
 # %% ../nbs/04_respond.ipynb #9cc6534a
 def _short_hash(*content: Any) -> str:
     return hashlib.sha256(repr(content).encode()).hexdigest()[:12]
 
 
-def response_key(prompt_ids: list[int], model: str, max_new_tokens: int, temperature: float, top_p: float, seed: int,
+def response_key(prompt_ids: list[int], model: str, max_new_tokens: int, temperature: float, top_p: float,
+                 seed: int,
                  keep_thinking: bool = False) -> str:
-    """prompt-model-settings, each a hash; `model` is a fingerprint. Greedy answers don't depend on seed or top-p, nor does their key."""
-    settings = (max_new_tokens,) if temperature == 0 else (max_new_tokens, float(temperature), float(top_p), seed)
+    """prompt-model-settings, each a hash; `model` is a fingerprint.
+    Greedy answers don't depend on seed or top-p, nor does their key."""
+    settings = (max_new_tokens,) if temperature == 0 else (max_new_tokens, float(temperature),
+                                                           float(top_p), seed)
     settings += ("with thinking",) if keep_thinking else ()
     return f"{_short_hash(prompt_ids)}-{model}-{_short_hash(settings)}"
 
@@ -170,16 +188,21 @@ def _what_differs(found: str, expected: str) -> str:
     return " and ".join(name for name, a, b in parts if a != b)
 
 
-def _usable(finished: list[Response], jobs: dict[tuple[str, int], str], path: Path) -> dict[tuple[str, int], Response]:
-    """The answers that a file has already, by id and sample. Any that was not asked for in just this way is a RecordError."""
+def _usable(finished: list[Response], jobs: dict[tuple[str, int], str],
+            path: Path) -> dict[tuple[str, int], Response]:
+    """The answers that a file has already, by id and sample.
+    Any that was not asked for in just this way is a RecordError."""
     there = {(r.id, r.extra.get("sample", 0)): r for r in finished}
     for place, response in there.items():
         key = response.extra.get("key", "")
         if place not in jobs:
-            raise RecordError(path, None, f"an answer to {place[0]!r} (sample {place[1]})", "answers to these examples only; give another file")
+            raise RecordError(path, None, f"an answer to {place[0]!r} (sample {place[1]})",
+                              "answers to these examples only; give another file")
         if key != jobs[place]:
-            what = f"made with {_what_differs(key, jobs[place])}" if key.count("-") == 2 else "made elsewhere, without a key"
-            raise RecordError(path, None, f"an answer to {place[0]!r} {what}", "answers to these prompts by this model with these settings; give another file")
+            what = (f"made with {_what_differs(key, jobs[place])}" if key.count("-") == 2
+                    else "made elsewhere, without a key")
+            raise RecordError(path, None, f"an answer to {place[0]!r} {what}",
+                              "answers to these prompts by this model with these settings; give another file")
     return there
 
 # %% ../nbs/04_respond.ipynb #6e3cccbd
@@ -187,12 +210,14 @@ class _Progress:
     """A bar on standard error with tokens a second; none where nobody watches."""
 
     def __init__(self, total: int, done: int, shown: bool):
-        self.bar = tqdm(total=total, initial=done, unit="answer", disable=not (shown and sys.stderr.isatty()), file=sys.stderr)
+        self.bar = tqdm(total=total, initial=done, unit="answer", disable=not (shown and sys.stderr.isatty()),
+                        file=sys.stderr)
         self.tokens, self.began = 0, time.perf_counter()
 
     def add(self, answers: int, tokens: int) -> None:
         self.tokens += tokens
-        self.bar.set_postfix_str(f"{self.tokens / (time.perf_counter() - self.began):,.0f} tokens/s", refresh=False)
+        self.bar.set_postfix_str(f"{self.tokens / (time.perf_counter() - self.began):,.0f} tokens/s",
+                                 refresh=False)
         self.bar.update(answers)
 
 
@@ -200,30 +225,37 @@ def _room(lm: LanguageModel, ids: list[int], example: Example) -> int:
     """How many tokens an answer may have at most: what the model's context leaves."""
     context = getattr(lm.model.config.get_text_config(), "max_position_embeddings", None) or sys.maxsize
     if len(ids) >= context:
-        raise RecordError(None, None, f"a prompt of {len(ids)} tokens in example {example.id!r}", f"fewer than {context}, the context of {lm.title}")
+        raise RecordError(None, None, f"a prompt of {len(ids)} tokens in example {example.id!r}",
+                          f"fewer than {context}, the context of {lm.title}")
     return context - len(ids)
 
 
 def _check_settings(max_new_tokens: int, temperature: float, top_p: float, samples: int) -> None:
     for name, value, fits, expected in (
-        ("max_new_tokens", max_new_tokens, max_new_tokens >= 1, "1 or more"),
-        ("temperature", temperature, 0 <= temperature < math.inf, "0 (greedy) or more"),
-        ("top_p", top_p, 0 < top_p <= 1, "more than 0 and at most 1"),
-        ("samples", samples, samples >= 1 and (samples == 1 or temperature > 0), "1 or more, and with more than 1 a temperature above 0 (greedy answers are all the same)"),
+            ("max_new_tokens", max_new_tokens, max_new_tokens >= 1, "1 or more"),
+            ("temperature", temperature, 0 <= temperature < math.inf, "0 (greedy) or more"),
+            ("top_p", top_p, 0 < top_p <= 1, "more than 0 and at most 1"),
+            ("samples", samples, samples >= 1 and (samples == 1 or temperature > 0),
+             "1 or more, and with more than 1 a temperature above 0 (greedy answers are all the same)"),
     ):
         if not fits:
             raise ValueError(f"found {name} = {value}; expected {expected}")
 
 # %% ../nbs/04_respond.ipynb #522a5e87
-def respond(examples: list[Example], lm: LanguageModel, out: str | Path | None = None, *, max_new_tokens: int = 256, temperature: float = 0.0,
-            top_p: float = 1.0, samples: int = 1, seed: int = 0, batch_size: int | str = "auto", keep_thinking: bool = False,
+def respond(examples: list[Example], lm: LanguageModel, out: str | Path | None = None, *,
+            max_new_tokens: int = 256, temperature: float = 0.0,
+            top_p: float = 1.0, samples: int = 1, seed: int = 0, batch_size: int | str = "auto",
+            keep_thinking: bool = False,
             progress: bool = True) -> list[Response]:
-    """The model's own answers, in the order of the examples (an example's samples together): greedy, or `samples` drawn at a temperature.
+    """The model's own answers, in the order of the examples (an example's samples together):
+    greedy, or `samples` drawn at a temperature.
 
-    With `out`, finished batches are kept in that file and a run goes on where it stopped; with the same `batch_size` it ends with the same
-    bytes as one that was never interrupted. `logprob` is in nats, at temperature 1, with the end of the turn where it came.
-    What a model thinks before it answers goes into `extra`, or stays in the response with `keep_thinking`. Raises RecordError if the
-    file holds answers of other prompts, another model or other settings, or a prompt exceeds the context, OutOfMemory for a single row.
+    With `out`, finished batches are kept in that file and a run goes on where it stopped; with the same
+    `batch_size` it ends with the same bytes as one that was never interrupted. `logprob` is in nats, at
+    temperature 1, with the end of the turn where it came. What a model thinks before it answers goes into
+    `extra`, or stays in the response with `keep_thinking`. Raises RecordError if the file holds answers of
+    other prompts, another model or other settings, or a prompt exceeds the context, OutOfMemory for a single
+    row.
     """
     _check_settings(max_new_tokens, temperature, top_p, samples)
     if len({e.id for e in examples}) != len(examples):
@@ -233,16 +265,20 @@ def respond(examples: list[Example], lm: LanguageModel, out: str | Path | None =
     model = fingerprint(lm)
     room = [min(max_new_tokens, _room(lm, prompts[e.id], e)) for e in examples for _ in range(samples)]
     settings = (max_new_tokens, temperature, top_p, seed, keep_thinking)
-    jobs = {(e.id, sample): response_key(prompts[e.id], model, *settings) for e in examples for sample in range(samples)}
+    jobs = {(e.id, sample): response_key(prompts[e.id], model, *settings) for e in examples
+            for sample in range(samples)}
     places = list(jobs)
     budget = TOKENS_PER_BATCH.get(torch.device(lm.device).type, TOKENS_PER_BATCH["cpu"])
-    batches = [[places[i] for i in batch] for batch in batches_by_length([len(prompts[id]) for id, _ in places], batch_size, budget)]
+    batches = [[places[i] for i in batch]
+               for batch in batches_by_length([len(prompts[id]) for id, _ in places], batch_size, budget)]
     new_tokens = dict(zip(places, room))
 
     def answers(batch: list[tuple[str, int]], longest: int) -> list[Response]:
-        numbers = [_numbers(longest, seed, sample, prompts[id]) for id, sample in batch] if temperature else None
+        numbers = ([_numbers(longest, seed, sample, prompts[id]) for id, sample in batch] if temperature
+                   else None)
         said = generate_batch(lm, [prompts[id] for id, _ in batch], longest, temperature, top_p, numbers)
-        return [_response(lm, *place, *answer, jobs[place], keep_thinking) for place, answer in zip(batch, said)]
+        return [_response(lm, *place, *answer, jobs[place], keep_thinking)
+                for place, answer in zip(batch, said)]
 
     if out is None:
         there = _work(batches, {}, new_tokens, answers, lambda response: None, progress)
@@ -255,8 +291,10 @@ def respond(examples: list[Example], lm: LanguageModel, out: str | Path | None =
     return [there[place] for place in places]
 
 
-def _work(batches: list, there: dict, new_tokens: dict, answers: Any, keep: Any, progress: bool) -> dict[tuple[str, int], Response]:
-    """Answer every batch that isn't all there, and keep what is new, batch by batch, in halves where memory is short."""
+def _work(batches: list, there: dict, new_tokens: dict, answers: Any, keep: Any,
+          progress: bool) -> dict[tuple[str, int], Response]:
+    """Answer every batch that isn't all there, and keep what is new, batch by batch, in
+    halves where memory is short."""
     there, fitting = dict(there), Fitting("respond")
     shown = _Progress(sum(map(len, batches)), len(there), progress)
     for batch in batches:
@@ -273,11 +311,13 @@ def _work(batches: list, there: dict, new_tokens: dict, answers: Any, keep: Any,
     return there
 
 
-def _response(lm: LanguageModel, id: str, sample: int, tokens: list[int], logprobs: list[float], stopped: bool, key: str, keep_thinking: bool) -> Response:
+def _response(lm: LanguageModel, id: str, sample: int, tokens: list[int], logprobs: list[float], stopped: bool,
+              key: str, keep_thinking: bool) -> Response:
     text = lm.tokenizer.decode(tokens[:-1] if stopped else tokens, skip_special_tokens=True).strip()
     thinking, answer = ("", text) if keep_thinking else split_thinking(text)
     extra = {"sample": sample, "key": key} | ({"thinking": thinking} if thinking else {})
-    return Response(id, answer.strip(), "stop" if stopped else "length", round(sum(logprobs), 4), len(tokens), lm.title, extra)
+    return Response(id, answer.strip(), "stop" if stopped else "length", round(sum(logprobs), 4), len(tokens),
+                    lm.title, extra)
 
 # %% ../nbs/04_respond.ipynb #ac9f6320
 LOGITS_PER_TOKEN = 1024  # so many logits of a completion take the room of one token in a batch
@@ -285,24 +325,29 @@ LOGITS_PER_TOKEN = 1024  # so many logits of a completion take the room of one t
 
 def iterate_logprobs(lm: LanguageModel, pairs: list[tuple[Prompt, str]],
                      batch_size: int | str = "auto") -> Iterator[tuple[list[int], list[torch.Tensor]]]:
-    """Batch by batch, the indices of its pairs and for each its log-probabilities [completion tokens, vocabulary] (float32, nats).
+    """Batch by batch, the indices of its pairs and for each its log-probabilities [completion tokens,
+    vocabulary] (float32, nats).
 
-    A pair is a prompt and a completion; the completion's tokens end with the end of its turn. The batches depend on the pairs alone,
-    so two models, or one with its adapter on and off, can be walked through side by side. Where memory is short a batch is read in
-    parts, and its tables are on the CPU.
+    A pair is a prompt and a completion; the completion's tokens end with the end of its turn. The batches
+    depend on the pairs alone, so two models, or one with its adapter on and off, can be walked through side by
+    side. Where memory is short a batch is read in parts, and its tables are on the CPU.
     """
-    rows = [(chat_ids(lm.tokenizer, prompt), answer_ids(lm.tokenizer, prompt, completion)) for prompt, completion in pairs]
+    rows = [(chat_ids(lm.tokenizer, prompt), answer_ids(lm.tokenizer, prompt, completion))
+            for prompt, completion in pairs]
     budget = TOKENS_PER_BATCH.get(torch.device(lm.device).type, TOKENS_PER_BATCH["cpu"])
     vocabulary = lm.model.config.get_text_config().vocab_size
-    weight = [max(len(asked) + len(answer), len(answer) * vocabulary // LOGITS_PER_TOKEN) for asked, answer in rows]
+    weight = [max(len(asked) + len(answer), len(answer) * vocabulary // LOGITS_PER_TOKEN)
+              for asked, answer in rows]
     fitting = Fitting("reading answers")
 
     def tables(batch: list[int]) -> list[torch.Tensor]:
-        ids, mask = _left_padded([rows[i][0] + rows[i][1][:-1] for i in batch], lm.tokenizer.pad_token_id, lm.device)
+        ids, mask = _left_padded([rows[i][0] + rows[i][1][:-1] for i in batch], lm.tokenizer.pad_token_id,
+                                 lm.device)
         answers = [len(rows[i][1]) for i in batch]
         positions = (mask.cumsum(1) - 1).clamp(min=0)
         with _evaluating(lm):
-            logits = lm.model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=max(answers)).logits
+            logits = lm.model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False,
+                              logits_to_keep=max(answers)).logits
             found = [logits[row, -count:].float().log_softmax(-1) for row, count in enumerate(answers)]
         return [table.cpu() for table in found] if fitting.halved else found
 
@@ -310,8 +355,10 @@ def iterate_logprobs(lm: LanguageModel, pairs: list[tuple[Prompt, str]],
         yield batch, [table for part in fitting.parts(batch, tables) for table in part]
 
 
-def completion_logprobs(lm: LanguageModel, pairs: list[tuple[Prompt, str]], batch_size: int | str = "auto") -> list[torch.Tensor]:
-    """For each (prompt, completion) the log-probability of every token of the completion, with the end of its turn (float32, nats, on the CPU)."""
+def completion_logprobs(lm: LanguageModel, pairs: list[tuple[Prompt, str]],
+                        batch_size: int | str = "auto") -> list[torch.Tensor]:
+    """For each (prompt, completion) the log-probability of every token of the completion,
+    with the end of its turn (float32, nats, on the CPU)."""
     found: list[torch.Tensor] = [torch.empty(0)] * len(pairs)
     for batch, logprobs in iterate_logprobs(lm, pairs, batch_size):
         for i, table in zip(batch, logprobs):
@@ -321,6 +368,7 @@ def completion_logprobs(lm: LanguageModel, pairs: list[tuple[Prompt, str]], batc
 
 
 def perplexity(lm: LanguageModel, pairs: list[tuple[Prompt, str]], batch_size: int | str = "auto") -> float:
-    """exp of the mean negative log-probability of all completion tokens: 1 is certain, the size of the vocabulary is guessing."""
+    """exp of the mean negative log-probability of all completion tokens:
+    1 is certain, the size of the vocabulary is guessing."""
     values = torch.cat(completion_logprobs(lm, pairs, batch_size))
     return float((-values.double().mean()).exp())

@@ -20,7 +20,8 @@ from .records import Score
 
 # %% ../nbs/08b_statistics.ipynb #1e0837ae
 def bootstrap_weights(units: int, resamples: int = 10_000, seed: int = 0) -> np.ndarray:
-    """How often each of `units` items is drawn in each resample: whole numbers of shape (resamples, units), each row sums to `units`.
+    """How often each of `units` items is drawn in each resample:
+    whole numbers of shape (resamples, units), each row sums to `units`.
 
     >>> bootstrap_weights(4, resamples=3).sum(axis=1).tolist()
     [4, 4, 4]
@@ -29,16 +30,19 @@ def bootstrap_weights(units: int, resamples: int = 10_000, seed: int = 0) -> np.
 
 
 def interval(distribution: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    "The percentile interval of a bootstrap distribution: its middle `level`, resamples without a value (NaN) left out."
+    """The percentile interval of a bootstrap distribution:
+    its middle `level`, resamples without a value (NaN) left out."""
     low, high = np.nanpercentile(distribution, [50 * (1 - level), 50 * (1 + level)])
     return float(low), float(high)
 
 # %% ../nbs/08b_statistics.ipynb #bcc0a91e
 @dataclass(frozen=True)
 class Metric:
-    """A figure of the table: the mean over `tasks` (all that begin with `tasks` where it ends in ":") of sum(`value`) / sum(`per`).
+    """A figure of the table: the mean over `tasks` (all that begin with `tasks` where it ends in ":") of
+    sum(`value`) / sum(`per`).
 
-    `value` and `per` are fields of a score, `score` itself or one kept in `extra`; `where` selects scores by such fields."""
+    `value` and `per` are fields of a score, `score` itself or one kept in `extra`; `where` selects scores by
+    such fields."""
 
     name: str
     tasks: str
@@ -49,7 +53,8 @@ class Metric:
 
     def takes(self, score: Score) -> bool:
         task = score.task.startswith(self.tasks) if self.tasks.endswith(":") else score.task == self.tasks
-        return task and all(score.extra.get(k) == v for k, v in self.where) and self._field(score, self.value) is not None
+        return (task and all(score.extra.get(k) == v for k, v in self.where)
+                and self._field(score, self.value) is not None)
 
     def _field(self, score: Score, name: str) -> float | None:
         return score.score if name == "score" else score.extra.get(name)
@@ -63,7 +68,8 @@ Arm = tuple[str, float | None]  # a method at a learning rate; the base model ha
 
 
 def _measured(metric: Metric, scores: list[Score]) -> tuple[dict, dict]:
-    "task -> arm -> item -> the (value, per) of each seed; and (task, item) -> unit, which is its group or the item itself."
+    """task -> arm -> item -> the (value, per) of each seed;
+    and (task, item) -> unit, which is its group or the item itself."""
     found: dict[str, dict[Arm, dict[str, list[tuple[float, float]]]]] = {}
     unit_of: dict[tuple[str, str], str] = {}
     for score in filter(metric.takes, scores):
@@ -78,13 +84,16 @@ def _check_paired(task: str, by_arm: dict, arms: list[Arm]) -> None:
     for arm in arms:
         items = by_arm.get(arm, {})
         if odd := set(items) ^ set(by_arm.get(arms[0], {})):
-            raise ValueError(f"{task}: found {len(odd)} items that only one of {arms[0]} and {arm} answered ({sorted(odd)[0]!r}); expected the same items in every arm")
+            raise ValueError(f"{task}: found {len(odd)} items that only one of {arms[0]} and {arm} answered "
+                             f"({sorted(odd)[0]!r}); expected the same items in every arm")
         if len({len(seeds) for seeds in items.values()}) > 1:
-            raise ValueError(f"{task}: found items of {arm} with different numbers of seeds; expected every seed on every item")
+            raise ValueError(f"{task}: found items of {arm} with different numbers of seeds; "
+                             "expected every seed on every item")
 
 
 def unit_sums(metric: Metric, scores: list[Score], arms: list[Arm]) -> dict[str, np.ndarray]:
-    """Per task, an array of shape (units, arms, 2): the sums of `value` and of `per` over a unit's items, seeds averaged within an item.
+    """Per task, an array of shape (units, arms, 2): the sums of `value` and of `per` over a unit's items,
+    seeds averaged within an item.
 
     Raises ValueError where arms answered different items, which can't be paired."""
     found, unit_of = _measured(metric, scores)
@@ -101,8 +110,9 @@ def unit_sums(metric: Metric, scores: list[Score], arms: list[Arm]) -> dict[str,
 # %% ../nbs/08b_statistics.ipynb #0293293d
 @dataclass
 class Estimates:
-    """A metric of every arm: `mean` of shape (arms,), its bootstrap `distribution` of shape (resamples, arms), on how many items
-    and groups of items (`units`) it rests, and `shares` of shape (units, arms), what each unit contributes: they sum to the mean."""
+    """A metric of every arm: `mean` of shape (arms,), its bootstrap `distribution` of shape (resamples, arms),
+    on how many items and groups of items (`units`) it rests, and `shares` of shape (units, arms), what each
+    unit contributes: they sum to the mean."""
 
     metric: Metric
     arms: list[Arm]
@@ -123,14 +133,17 @@ class Estimates:
         return float(self.mean[a] - self.mean[b]), *interval(self.distribution[:, a] - self.distribution[:, b])
 
     def p(self, arm: Arm, other: Arm) -> float:
-        "The sign-flip p-value of the paired difference (see `sign_flip_p`), units swapped whole. For accuracies, not for ratios (ValueError)."
+        """The sign-flip p-value of the paired difference (see `sign_flip_p`), units swapped whole.
+        For accuracies, not for ratios (ValueError)."""
         if self.metric.per:
-            raise ValueError(f"figure {self.metric.name!r}: found a ratio of sums over {self.metric.per!r}; expected a mean over items")
+            raise ValueError(f"figure {self.metric.name!r}: found a ratio of sums over {self.metric.per!r}; "
+                             "expected a mean over items")
         a, b = self.arms.index(arm), self.arms.index(other)
         return sign_flip_p(self.shares[:, a] - self.shares[:, b], len(self.distribution))
 
 
-def estimate(metric: Metric, scores: list[Score], arms: list[Arm], resamples: int = 10_000, seed: int = 0) -> Estimates | None:
+def estimate(metric: Metric, scores: list[Score], arms: list[Arm], resamples: int = 10_000,
+             seed: int = 0) -> Estimates | None:
     "The metric of every arm, bootstrapped over units within each task; None where no score has it."
     tables = unit_sums(metric, scores, arms)
     if not tables:
@@ -140,7 +153,8 @@ def estimate(metric: Metric, scores: list[Score], arms: list[Arm], resamples: in
         sums = tables[task]
         weights = bootstrap_weights(len(sums), resamples, seed * 1000 + number).astype(float)
         drawn = np.einsum("ru,uak->rak", weights, sums, optimize=True)
-        with np.errstate(invalid="ignore"):  # a resample without a token has no mean: NaN, which `interval` leaves out
+        with np.errstate(invalid="ignore"):
+            # a resample without a token has no mean: NaN, which `interval` leaves out
             distributions.append(drawn[..., 0] / drawn[..., 1])
         means.append(sums[..., 0].sum(0) / sums[..., 1].sum(0))
         shares.append(sums[..., 0] / sums[..., 1].sum(0) / len(tables))
@@ -153,7 +167,8 @@ def metrics_of(scores: list[Score]) -> list[Metric]:
     "The figures that these scores can give, in the order of the table."
     tasks = sorted({s.task for s in scores})
     singles = [t for t in tasks if t.startswith(("shift:", "general:"))]
-    answerable = [Metric(name, "target", where=(("answerable", flag),)) for name, flag in (("answerable", True), ("unanswerable", False))]
+    answerable = [Metric(name, "target", where=(("answerable", flag),))
+                  for name, flag in (("answerable", True), ("unanswerable", False))]
     figures = [Metric("validation", "validation"), Metric("target", "target"), *answerable]
     figures += [Metric(t.split(":")[1], t) for t in singles if t.startswith("shift:")]
     figures += [Metric("general", "general:")]
@@ -180,10 +195,11 @@ def quoted_rates(validation: Estimates) -> dict[str, float | None]:
 
 # %% ../nbs/08b_statistics.ipynb #5c03704b
 def sign_flip_p(differences: np.ndarray, resamples: int = 10_000, seed: int = 0) -> float:
-    """The two-sided p-value of a sum of paired differences, one for each unit, under random swaps of the two sides.
+    """The two-sided p-value of a sum of paired differences, one for each unit, under
+    random swaps of the two sides.
 
-    Exact where the sides are exchangeable. The observed signs count as one of the draws, so it is never below 1 / (resamples + 1)
-    (Phipson and Smyth 2010, doi:10.2202/1544-6115.1585).
+    Exact where the sides are exchangeable. The observed signs count as one of the draws, so it is never below 1
+    / (resamples + 1) (Phipson and Smyth 2010, doi:10.2202/1544-6115.1585).
 
     >>> sign_flip_p(np.zeros(5))
     1.0
@@ -203,7 +219,8 @@ class McNemar(NamedTuple):
 
 
 def _single_run(scores: list[Score]) -> dict[tuple[str, str], float]:
-    "The score of each (task, item). Raises ValueError where an item was answered twice or is neither right nor wrong."
+    """The score of each (task, item). Raises ValueError where an item was answered
+    twice or is neither right nor wrong."""
     found: dict[tuple[str, str], float] = {}
     for s in scores:
         if (s.task, s.id) in found:
@@ -221,14 +238,16 @@ def mcnemar(scores_a: list[Score], scores_b: list[Score]) -> McNemar:
     Raises ValueError where the items differ, an item comes twice, or a score is neither 0 nor 1."""
     a, b = _single_run(scores_a), _single_run(scores_b)
     if odd := sorted(set(a) ^ set(b)):
-        raise ValueError(f"{odd[0][0]}: found {len(odd)} items in only one of the two runs ({odd[0][1]!r}); expected the same items in both")
+        raise ValueError(f"{odd[0][0]}: found {len(odd)} items in only one of the two runs ({odd[0][1]!r}); "
+                         "expected the same items in both")
     only_a, only_b = sum(a[i] > b[i] for i in a), sum(b[i] > a[i] for i in a)
-    return McNemar(only_a, only_b, float(stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0)
+    return McNemar(only_a, only_b,
+                   float(stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0)
 
 # %% ../nbs/08b_statistics.ipynb #d706302b
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values of a family of tests, in the order given (Holm 1979): if those of at most 5% are claimed,
-    the chance of any false claim in the family is at most 5%.
+    """Holm's adjusted p-values of a family of tests, in the order given (Holm 1979):
+    if those of at most 5% are claimed, the chance of any false claim in the family is at most 5%.
 
     >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
     [0.03, 0.06, 0.06]
@@ -245,63 +264,76 @@ TESTED = ("target", "general")       # the figures that get a p-value: those tha
 
 
 def differences_to(other: Arm, arms: list[Arm], estimates: list[Estimates]) -> list[dict[str, Any]]:
-    """The paired differences of `arms` to the baseline `other`, a mapping each: every figure as (difference, low, high), and for those in
-    TESTED the p-value, as it is in `p` and after Holm's correction over all that this gives in `p_holm`."""
+    """The paired differences of `arms` to the baseline `other`, a mapping each: every figure as (difference,
+    low, high), and for those in TESTED the p-value, as it is in `p` and after Holm's correction over all that
+    this gives in `p_holm`."""
     rows = [{"method": arm[0], "learning_rate": arm[1], "against": other[0], "against_rate": other[1],
-             **{e.metric.name: e.difference(arm, other) for e in estimates}, "p": {}, "p_holm": {}} for arm in arms]
-    tests = [(row, e.metric.name, e.p(arm, other)) for row, arm in zip(rows, arms) for e in estimates if e.metric.name in TESTED]
+             **{e.metric.name: e.difference(arm, other) for e in estimates}, "p": {}, "p_holm": {}}
+            for arm in arms]
+    tests = [(row, e.metric.name, e.p(arm, other)) for row, arm in zip(rows, arms)
+             for e in estimates if e.metric.name in TESTED]
     for (row, name, p), corrected in zip(tests, holm([p for _, _, p in tests])):
         row["p"][name], row["p_holm"][name] = p, corrected
     return rows
 
 
 def summarize(scores: list[Score], resamples: int = 10_000, seed: int = 0) -> dict[str, Any]:
-    """The table as plain data: every arm's figures as [mean, low, high]; each method's quoted rate; and paired differences of the quoted
-    arms to the quoted baselines (see `differences_to`). Accuracies from 0 to 1, KL and gold in nats per token. `families` are the numbers of
-    tests against each baseline that Holm's correction was made for."""
+    """The table as plain data: every arm's figures as [mean, low, high]; each method's quoted rate; and paired
+    differences of the quoted arms to the quoted baselines (see `differences_to`). Accuracies from 0 to 1, KL
+    and gold in nats per token. `families` are the numbers of tests against each baseline that Holm's correction
+    was made for."""
     arms = arms_of(scores)
     estimates = [e for m in metrics_of(scores) if (e := estimate(m, scores, arms, resamples, seed))]
     chooser = next((e for e in estimates if e.metric.name in ("validation", "target")), estimates[0])
     quoted = list(quoted_rates(chooser).items())
-    differences = [row for other in quoted if other[0] in BASELINES
-                   for row in differences_to(other, [a for a in quoted if a[0] not in ("base", other[0])], estimates)]
+    differences = [row for other in quoted if other[0] in BASELINES for row in differences_to(
+        other, [a for a in quoted if a[0] not in ("base", other[0])], estimates)]
     families: dict[str, int] = {}
     for row in differences:
         families[row["against"]] = families.get(row["against"], 0) + len(row["p"])
     return {
-        "figures": {e.metric.name: {"better": e.metric.better, "items": e.items, "units": e.units} for e in estimates},
-        "arms": [{"method": m, "learning_rate": lr, "seeds": len({s.seed for s in scores if (s.method, s.learning_rate) == (m, lr)}),
-                  "quoted": (m, lr) in quoted, **{e.metric.name: e.of((m, lr)) for e in estimates}} for m, lr in arms],
-        "rate_chosen_on": chooser.metric.name,
-        "differences": differences,
-        "families": families,
-        "resamples": resamples, "level": 0.95,
+        "figures": {e.metric.name: {"better": e.metric.better, "items": e.items, "units": e.units}
+                    for e in estimates},
+        "arms": [{"method": m, "learning_rate": lr,
+                  "seeds": len({s.seed for s in scores if (s.method, s.learning_rate) == (m, lr)}),
+                  "quoted": (m, lr) in quoted, **{e.metric.name: e.of((m, lr)) for e in estimates}}
+                 for m, lr in arms], "rate_chosen_on": chooser.metric.name,
+        "differences": differences, "families": families, "resamples": resamples, "level": 0.95,
     }
 
 # %% ../nbs/08b_statistics.ipynb #86eaf59d
 def _spread(difference: float, disagree: float, seeds: int, correlation: float) -> tuple[float, float, float]:
-    "Standard deviations of an item's difference without and with a true difference, and the continuity correction in items."
+    """Standard deviations of an item's difference without and with a true difference,
+    and the continuity correction in items."""
     if not (0 < abs(difference) <= disagree <= 1 and abs(difference) < 1):
-        raise ValueError(f"found a difference of {difference} and a share of disagreement of {disagree}; expected shares with "
-                         "0 < |difference| <= disagree <= 1, and below 1: models differ by no more than they disagree")
+        raise ValueError(f"found a difference of {difference} and a share of disagreement of {disagree}; "
+                         "expected shares with 0 < |difference| <= disagree <= 1, and below 1: "
+                         "models differ by no more than they disagree")
     if seeds < 1 or not 0 <= correlation <= 1:
-        raise ValueError(f"found {seeds} seeds and a correlation of {correlation}; expected at least one seed, and a correlation from 0 to 1")
+        raise ValueError(f"found {seeds} seeds and a correlation of {correlation}; expected at least one seed, "
+                         "and a correlation from 0 to 1")
     shrunk = (1 + (seeds - 1) * correlation) / seeds
-    return math.sqrt(disagree * shrunk), math.sqrt((disagree - difference**2) * shrunk), 1 / (seeds * abs(difference))
+    return (math.sqrt(disagree * shrunk), math.sqrt((disagree - difference**2) * shrunk),
+            1 / (seeds * abs(difference)))
 
 
-def items_needed(difference: float, disagree: float, power: float = 0.8, level: float = 0.05, seeds: int = 1, correlation: float = 1.0) -> int:
-    """How many independent items it takes to see a paired `difference` of accuracy (a share: 0.05 is 5 points) with `power`, by a two-sided test.
+def items_needed(difference: float, disagree: float, power: float = 0.8, level: float = 0.05, seeds: int = 1,
+                 correlation: float = 1.0) -> int:
+    """How many independent items it takes to see a paired `difference` of accuracy (a share: 0.05 is 5 points)
+    with `power`, by a two-sided test.
 
-    `disagree` is the share of items on which the two models disagree; where `seeds` are averaged within an item, `correlation` is that of
-    an item's difference between seeds (see `disagreement`). Where items come in groups, more are needed. Connor 1987, doi:10.2307/2531961."""
+    `disagree` is the share of items on which the two models disagree; where `seeds` are averaged within an
+    item, `correlation` is that of an item's difference between seeds (see `disagreement`). Where items come in
+    groups, more are needed. Connor 1987, doi:10.2307/2531961."""
     nothing, something, correction = _spread(difference, disagree, seeds, correlation)
     z = stats.norm.ppf(1 - level / 2) * nothing + stats.norm.ppf(power) * something
     return math.ceil((z / difference) ** 2 + correction)
 
 
-def power_with(items: int, difference: float, disagree: float, level: float = 0.05, seeds: int = 1, correlation: float = 1.0) -> float:
-    "The chance that a two-sided test on so many independent items sees the `difference`: `items_needed` the other way round."
+def power_with(items: int, difference: float, disagree: float, level: float = 0.05, seeds: int = 1,
+               correlation: float = 1.0) -> float:
+    """The chance that a two-sided test on so many independent items sees the `difference`:
+    `items_needed` the other way round."""
     nothing, something, correction = _spread(difference, disagree, seeds, correlation)
     reach = abs(difference) * math.sqrt(max(0.0, items - correction))
     return float(stats.norm.cdf((reach - stats.norm.ppf(1 - level / 2) * nothing) / something))
@@ -317,15 +349,19 @@ def _by_seed(scores: list[Score]) -> np.ndarray:
 
 
 def disagreement(scores_a: list[Score], scores_b: list[Score]) -> tuple[float, float]:
-    """Of two arms on the same items: the share of answers on which they disagree, and the correlation of an item's difference between seeds.
+    """Of two arms on the same items: the share of answers on which they disagree, and the correlation of an
+    item's difference between seeds.
 
-    One run is compared with every seed of the other. With one seed on both sides the correlation can't be known and is given as 1: more seeds
-    then promise nothing. Raises ValueError where the items differ, or the numbers of seeds (other than one)."""
+    One run is compared with every seed of the other. With one seed on both sides the correlation can't be known
+    and is given as 1: more seeds then promise nothing. Raises ValueError where the items differ, or the numbers
+    of seeds (other than one)."""
     if odd := sorted({(s.task, s.id) for s in scores_a} ^ {(s.task, s.id) for s in scores_b}):
-        raise ValueError(f"{odd[0][0]}: found {len(odd)} items in only one of the two arms ({odd[0][1]!r}); expected the same items in both")
+        raise ValueError(f"{odd[0][0]}: found {len(odd)} items in only one of the two arms ({odd[0][1]!r}); "
+                         "expected the same items in both")
     a, b = _by_seed(scores_a), _by_seed(scores_b)
     if a.shape[1] != b.shape[1] and 1 not in (a.shape[1], b.shape[1]):
-        raise ValueError(f"found {a.shape[1]} seeds against {b.shape[1]}; expected as many on both sides, or one on either")
+        raise ValueError(f"found {a.shape[1]} seeds against {b.shape[1]}; expected as many on both sides, "
+                         "or one on either")
     differences = a - b
     share, variance = float((differences**2).mean()), float(differences.var())
     if differences.shape[1] == 1 or variance == 0:

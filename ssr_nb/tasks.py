@@ -44,13 +44,15 @@ def _field(row: Any, name: str, kind: type, place: str) -> Any:
 
 # %% ../nbs/02_tasks.ipynb #cfb0104a
 def records_example(row: Row, place: str) -> Example:
-    """An example from a row with `prompt` and `completion`, or with `messages` whose last assistant turn is the gold answer."""
+    """An example from a row with `prompt` and `completion`, or with `messages` whose
+    last assistant turn is the gold answer."""
     if isinstance(row, dict) and "id" in row and row["id"] is not None:
         row = row | {"id": str(row["id"])}
     return from_row(Example, row, place)
 
 # %% ../nbs/02_tasks.ipynb #17b458c4
-SQUAD_PROMPT = """Answer the question from the passage. If the passage doesn't hold the answer, say that the question can't be answered from it.
+SQUAD_PROMPT = """Answer the question from the passage. If the passage doesn't hold the answer, \
+say that the question can't be answered from it.
 
 Passage: {context}
 
@@ -59,25 +61,30 @@ SQUAD_REFUSAL = "The question can't be answered from the passage."
 
 
 def squad_example(row: Row, place: str) -> Example:
-    """An example from a flat SQuAD row: `context`, `question`, `answers`, and `id`, `title`, `is_impossible` where given."""
+    """An example from a flat SQuAD row: `context`, `question`, `answers`, and `id`, `title`,
+    `is_impossible` where given."""
     context, question = _field(row, "context", str, place).strip(), _field(row, "question", str, place).strip()
     answers = _squad_answers(row, place)
     if row.get("is_impossible") not in (None, not answers):
-        raise RecordError(place, None, f"is_impossible = {_brief(row['is_impossible'])} with {len(answers)} answers",
+        raise RecordError(place, None,
+                          f"is_impossible = {_brief(row['is_impossible'])} with {len(answers)} answers",
                           "true without answers, or false with at least one")
-    return Example(SQUAD_PROMPT.format(context=context, question=question), answers[0] if answers else SQUAD_REFUSAL,
-                   id=str(row.get("id") or ""), answers=answers, answerable=bool(answers), group=str(row.get("title") or context))
+    return Example(SQUAD_PROMPT.format(context=context, question=question),
+                   answers[0] if answers else SQUAD_REFUSAL, id=str(row.get("id") or ""), answers=answers,
+                   answerable=bool(answers), group=str(row.get("title") or context))
 
 
 def _squad_answers(row: Row, place: str) -> list[str]:
-    """The accepted answers, each once: a list of {"text"} in the published file, one object of lists on the hub."""
+    """The accepted answers, each once: a list of {"text"} in the published file, one
+    object of lists on the hub."""
     answers = row.get("answers")
     if isinstance(answers, dict):
         texts = _field(answers, "text", list, f"{place}, answers")
     elif isinstance(answers, list):
         texts = [_field(answer, "text", str, f"{place}, answers[{i}]") for i, answer in enumerate(answers)]
     else:
-        raise RecordError(place, None, f"answers = {_brief(answers)}", "a list of {'text'} objects, empty where there is no answer")
+        raise RecordError(place, None, f"answers = {_brief(answers)}",
+                          "a list of {'text'} objects, empty where there is no answer")
     for text in texts:
         if not isinstance(text, str) or not text.strip():
             raise RecordError(place, None, f"{_brief(text)} among the answers", "texts that aren't blank")
@@ -98,7 +105,8 @@ def _final_line(answer: str, place: str) -> str:
     last = answer.strip().rsplit("\n", 1)[-1]
     if not (found := re.fullmatch(r"(?:####|A:)\s*\$?(-?[\d,]*\.?\d+)\.?", last.strip())):
         raise RecordError(place, None, f"an answer that ends in {_brief(last)}",
-                          "GSM8K's last line, '#### 18'; for other questions and answers give columns={'prompt': 'question', 'completion': 'answer'}")
+                          "GSM8K's last line, '#### 18'; for other questions and answers give "
+                          "columns={'prompt': 'question', 'completion': 'answer'}")
     return found[1].replace(",", "")
 
 
@@ -112,18 +120,22 @@ Columns = dict[str, str | Callable[[Row], Any]]
 
 
 def columns_example(row: Row, place: str, columns: Columns) -> Example:
-    """An example whose fields are taken from the columns that `columns` names, or computed from the row by a function."""
+    """An example whose fields are taken from the columns that `columns` names, or
+    computed from the row by a function."""
     if "prompt" not in columns or "completion" not in columns:
-        raise RecordError(place, None, f"columns for {_brief(list(columns))}", "columns for 'prompt' and 'completion' at least")
+        raise RecordError(place, None, f"columns for {_brief(list(columns))}",
+                          "columns for 'prompt' and 'completion' at least")
     values = {}
     for field, column in columns.items():
         if not callable(column) and column not in row:
-            raise RecordError(place, None, f"no column {column!r} among {_brief(list(row))}", f"the column that holds the {field}")
+            raise RecordError(place, None, f"no column {column!r} among {_brief(list(row))}",
+                              f"the column that holds the {field}")
         values[field] = column(row) if callable(column) else row[column]
     return records_example(values, place)
 
 # %% ../nbs/02_tasks.ipynb #8451a00f
-SHAPES: dict[str, Callable[[Row, str], Example]] = {"records": records_example, "squad": squad_example, "gsm8k": gsm8k_example}
+SHAPES: dict[str, Callable[[Row, str], Example]] = {"records": records_example, "squad": squad_example,
+                                                    "gsm8k": gsm8k_example}
 
 
 def shape_of(row: Row, place: str = "") -> str:
@@ -140,14 +152,16 @@ def shape_of(row: Row, place: str = "") -> str:
     if {"question", "answer"} <= names:
         return "gsm8k"
     if {"question", "ground_truth"} <= names:
-        raise RecordError(place, None, "questions together with models' solutions", "examples alone; load_solutions reads such a file")
+        raise RecordError(place, None, "questions together with models' solutions",
+                          "examples alone; load_solutions reads such a file")
     raise RecordError(place, None, f"the fields {_brief(sorted(names))}" if names else _brief(row),
-                      "'prompt' and 'completion', or 'messages', or the fields of SQuAD or GSM8K; else say which column is what, as in "
-                      "columns={'prompt': 'question', 'completion': 'best_answer'}")
+                      "'prompt' and 'completion', or 'messages', or the fields of SQuAD or GSM8K; else say "
+                      "which column is what, as in columns={'prompt': 'question', 'completion': 'best_answer'}")
 
 # %% ../nbs/02_tasks.ipynb #6f92c82e
 def squad_rows(document: Row, path: str | Path) -> Iterator[Placed]:
-    """The questions of SQuAD's published JSON as flat rows, each with its passage, its article's title and its place."""
+    """The questions of SQuAD's published JSON as flat rows, each with its passage, its
+    article's title and its place."""
     for a, article in enumerate(_field(document, "data", list, str(path))):
         place = f"{path}, data[{a}]"
         for p, paragraph in enumerate(_field(article, "paragraphs", list, place)):
@@ -162,7 +176,8 @@ def _decoded(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise RecordError(path, None, f"bytes that are not UTF-8 ({error.reason} at byte {error.start})", "JSON or JSONL in UTF-8") from None
+        raise RecordError(path, None, f"bytes that are not UTF-8 ({error.reason} at byte {error.start})",
+                          "JSON or JSONL in UTF-8") from None
 
 
 def json_rows(path: str | Path) -> Iterator[Placed]:
@@ -187,25 +202,29 @@ def _line_rows(text: str, path: str | Path) -> Iterator[Placed]:
             try:
                 yield f"{path}, line {number}", json.loads(line)
             except (json.JSONDecodeError, RecursionError) as error:
-                said = f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else "nested too deep"
-                raise RecordError(path, number, f"{line.strip()[:60]} ({said})", "one JSON object a line, or one JSON document in the file") from None
+                said = (f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError)
+                        else "nested too deep")
+                raise RecordError(path, number, f"{line.strip()[:60]} ({said})",
+                                  "one JSON object a line, or one JSON document in the file") from None
 
 # %% ../nbs/02_tasks.ipynb #6ef68518
 BUILDERS = {".json": "json", ".jsonl": "json", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
 
 
 def dataset_rows(source: str, split: str, config: str | None = None) -> Iterator[Placed]:
-    """The rows of a data set that the `datasets` library can load: a table, a folder, or the hub's owner/name."""
+    """The rows of a data set that the `datasets` library can load:
+    a table, a folder, or the hub's owner/name."""
     try:
         rows = _load_dataset(source, split, config)
     except RecordError:
         raise
-    except Exception as error:  # of the hub, the network, the file formats: their types are many, their message is what helps
+    except Exception as error:
+        # of the hub, the network, the file formats: their types are many, their message is what helps
         said = str(error).strip().split("\n")[0]
         asked = f"{source}{f', configuration {config}' if config else ''}, split {split}"
         raise RecordError(asked, None, f"{type(error).__name__}: {said}", (
-            "a data set that can be loaded; check the name, the configuration and the split, and the connection, "
-            "or download it and give the path of its file or folder")) from error
+            "a data set that can be loaded; check the name, the configuration and the split, "
+            "and the connection, or download it and give the path of its file or folder")) from error
     for number, row in enumerate(rows, 1):
         yield f"{source}, {split}, row {number}", row
 
@@ -221,7 +240,8 @@ def _load_dataset(source: str, split: str, config: str | None) -> Iterable[Row]:
         return datasets.load_dataset(source, config, split=split)
     saved = datasets.load_from_disk(source)
     if isinstance(saved, datasets.DatasetDict) and split not in saved:
-        raise RecordError(source, None, f"no split {split!r} among {_brief(list(saved))}", "the name of a split")
+        raise RecordError(source, None, f"no split {split!r} among {_brief(list(saved))}",
+                          "the name of a split")
     return saved[split] if isinstance(saved, datasets.DatasetDict) else saved
 
 # %% ../nbs/02_tasks.ipynb #7c23d3a1
@@ -232,9 +252,10 @@ def load_examples(source: str | Path, format: str = "auto", *, split: str = "tra
                   columns: Columns | None = None, config: str | None = None, seed: int = 0) -> list[Example]:
     """Examples from the micro-world, a task of the papers, a file, a folder, or a data set of the hub.
 
-    `format` forces a shape (`records`, `squad`, `gsm8k`) that is else told by the fields; `columns` says which column is what.
-    `n` keeps the first n (of the micro-world: makes n, a skill in `microworld:general`). `split` and `config` choose within the
-    micro-world, a folder or the hub; `seed` is the micro-world's. Raises RecordError that names the place, or what was asked.
+    `format` forces a shape (`records`, `squad`, `gsm8k`) that is else told by the fields; `columns` says which
+    column is what. `n` keeps the first n (of the micro-world: makes n, a skill in `microworld:general`).
+    `split` and `config` choose within the micro-world, a folder or the hub; `seed` is the micro-world's. Raises
+    RecordError that names the place, or what was asked.
     """
     source = str(source)
     if format not in ("auto", *SHAPES):
@@ -252,7 +273,8 @@ def load_examples(source: str | Path, format: str = "auto", *, split: str = "tra
         else:
             format = shape_of(row, place) if format == "auto" else format
             if format == "records" and place == f"{source}, line 1":
-                return read_records(source, Example)[:n]  # our own format: its reader is stricter, and names the line
+                # our own format: its reader is stricter, and names the line
+                return read_records(source, Example)[:n]
             examples.append(SHAPES[format](row, place))
         if len(examples) == n:
             break
@@ -268,7 +290,8 @@ def _rows(source: str, split: str, config: str | None) -> Iterator[Placed]:
     if path.is_file():
         return json_rows(source)
     if path.suffix in BUILDERS or not re.fullmatch(r"[\w.-]+/[\w.-]+", source):
-        raise RecordError(source, None, "no such file or folder", "a file, a folder, 'microworld', or a data set of the hub as 'owner/name'")
+        raise RecordError(source, None, "no such file or folder",
+                          "a file, a folder, 'microworld', or a data set of the hub as 'owner/name'")
     return dataset_rows(source, split, config)
 
 # %% ../nbs/02_tasks.ipynb #8eb00713
@@ -276,7 +299,8 @@ def _microworld(source: str, split: str, n: int | None, seed: int) -> list[Examp
     domain = source.partition(":")[2] or "home"
     domains = ("home", "shifted", "jobs", "general")
     if domain not in domains or split not in ("train", "validation", "test"):
-        raise RecordError(source, None, f"domain {domain!r}, split {split!r}", f"a domain of {', '.join(domains)} and a split of train, validation, test")
+        raise RecordError(source, None, f"domain {domain!r}, split {split!r}",
+                          f"a domain of {', '.join(domains)} and a split of train, validation, test")
     from ssr_nb import microworld
 
     if domain == "general":
@@ -289,17 +313,20 @@ def _each_once(examples: list[Example], source: str) -> list[Example]:
     for example in examples:
         first = kept.setdefault(example.id, example)
         if (first.prompt, first.completion) != (example.prompt, example.completion):
-            raise RecordError(source, None, f"id {example.id!r} of two examples ({_brief(prompt_text(first.prompt), 40)} and "
+            raise RecordError(source, None,
+                              f"id {example.id!r} of two examples ({_brief(prompt_text(first.prompt), 40)} and "
                               f"{_brief(prompt_text(example.prompt), 40)})", "every id once")
     if not kept:
         raise RecordError(source, None, "no rows", "at least one example")
     if len(kept) < len(examples):
-        print(f"{source}: {len(examples) - len(kept)} of {len(examples)} rows are there twice, and kept once", file=sys.stderr)
+        print(f"{source}: {len(examples) - len(kept)} of {len(examples)} rows are there twice, and kept once",
+              file=sys.stderr)
     return list(kept.values())
 
 # %% ../nbs/02_tasks.ipynb #d806dfa7
 def same_prompt(example: Example) -> str:
-    """What two examples with the same prompt share: its text, whatever the case, the spaces and the form of its letters.
+    """What two examples with the same prompt share: its text, whatever the case, the
+    spaces and the form of its letters.
 
     >>> same_prompt(Example("Where is  the lamp?", "a")) == same_prompt(Example("where is the lamp? ", "b"))
     True
@@ -323,11 +350,12 @@ def bundles(examples: list[Example]) -> list[list[Example]]:
     return list({id(bundle): bundle for bundle in bundle_of.values()}.values())
 
 # %% ../nbs/02_tasks.ipynb #e58a9980
-def split_examples(examples: list[Example], sizes: dict[str, int | float], seed: int = 0) -> dict[str, list[Example]]:
+def split_examples(examples: list[Example], sizes: dict[str, int | float],
+                   seed: int = 0) -> dict[str, list[Example]]:
     """Disjoint splits by name, no group and no prompt in two of them; each keeps the order of `examples`.
 
-    A whole number in `sizes` is met exactly; a share between 0 and 1 as nearly as whole groups allow, within a tenth of all
-    examples. Raises RecordError where that can't be done.
+    A whole number in `sizes` is met exactly; a share between 0 and 1 as nearly as whole groups allow, within a
+    tenth of all examples. Raises RecordError where that can't be done.
     """
     wanted = _wanted(sizes, len(examples))
     dealt = bundles(examples)
@@ -336,22 +364,26 @@ def split_examples(examples: list[Example], sizes: dict[str, int | float], seed:
     if _missed(splits, sizes, wanted, len(examples)):
         splits = _deal(sorted(dealt, key=len, reverse=True), wanted)
     if missed := _missed(splits, sizes, wanted, len(examples)):
-        raise RecordError(None, None, f"{len(examples)} examples in {len(dealt)} groups, the largest of {max(map(len, dealt))}, which can't "
-                          f"make {', '.join(missed)}", "sizes that whole groups can meet")
+        raise RecordError(None, None, f"{len(examples)} examples in {len(dealt)} groups, "
+                          f"the largest of {max(map(len, dealt))}, which can't make {', '.join(missed)}",
+                          "sizes that whole groups can meet")
     order = {id(example): i for i, example in enumerate(examples)}
-    chosen = {name: random.Random(f"{seed} {name}").sample(split, wanted[name]) if isinstance(sizes[name], int) else split
-              for name, split in splits.items()}
+    chosen = {name: random.Random(f"{seed} {name}").sample(split, wanted[name]) if isinstance(sizes[name], int)
+              else split for name, split in splits.items()}
     return {name: sorted(split, key=lambda e: order[id(e)]) for name, split in chosen.items()}
 
 
 def _wanted(sizes: dict[str, int | float], total: int) -> dict[str, int]:
     for name, size in sizes.items():
-        fits = size > 0 if isinstance(size, int) and not isinstance(size, bool) else isinstance(size, float) and 0 < size <= 1
+        fits = (size > 0 if isinstance(size, int) and not isinstance(size, bool) else isinstance(size, float)
+                and 0 < size <= 1)
         if not fits:
-            raise RecordError(None, None, f"size {size!r} of {name!r}", "a number of examples, or a share between 0 and 1")
+            raise RecordError(None, None, f"size {size!r} of {name!r}",
+                              "a number of examples, or a share between 0 and 1")
     wanted = {name: size if isinstance(size, int) else round(size * total) for name, size in sizes.items()}
     if not sizes or sum(wanted.values()) > total + len(sizes) - 1:
-        raise RecordError(None, None, f"sizes {sizes}", f"at least one, and together no more than the {total} examples")
+        raise RecordError(None, None, f"sizes {sizes}",
+                          f"at least one, and together no more than the {total} examples")
     return wanted
 
 
@@ -367,29 +399,35 @@ def _deal(dealt: list[list[Example]], wanted: dict[str, int]) -> dict[str, list[
 def _missed(splits: dict, sizes: dict, wanted: dict[str, int], total: int) -> list[str]:
     def met(name: str) -> bool:
         count = len(splits[name])
-        return count >= wanted[name] if isinstance(sizes[name], int) else count and abs(count - wanted[name]) <= total / 10
+        return (count >= wanted[name] if isinstance(sizes[name], int)
+                else count and abs(count - wanted[name]) <= total / 10)
 
     return [f"{name} of {wanted[name]} ({len(splits[name])} at hand)" for name in sizes if not met(name)]
 
 # %% ../nbs/02_tasks.ipynb #632d3ecc
 def assert_disjoint(train: list[Example], test: list[Example], shown: int = 5) -> None:
-    """Raise RecordError if a prompt or a group of `train` is in `test`; it names them, the first `shown` with their ids."""
+    """Raise RecordError if a prompt or a group of `train` is in `test`;
+    it names them, the first `shown` with their ids."""
     prompts = {same_prompt(example): example for example in train}
     both = [(prompts[key], example) for example in test if (key := same_prompt(example)) in prompts]
     if both:
-        named = [f"{a.id!r}{f' = {b.id!r}' if a.id != b.id else ''} {_brief(prompt_text(b.prompt), 60)}" for a, b in both[:shown]]
-        raise RecordError(None, None, f"{len(both)} prompts of train in test: {'; '.join(named)}{' …' * (len(both) > shown)}", "no prompt in both")
+        named = [f"{a.id!r}{f' = {b.id!r}' if a.id != b.id else ''} {_brief(prompt_text(b.prompt), 60)}"
+                 for a, b in both[:shown]]
+        raise RecordError(None, None, f"{len(both)} prompts of train in test: "
+                          f"{'; '.join(named)}{' …' * (len(both) > shown)}", "no prompt in both")
     groups = {e.group for e in train if e.group is not None} & {e.group for e in test if e.group is not None}
     if groups:
         named = [_brief(group, 60) for group in sorted(groups)[:shown]]
-        raise RecordError(None, None, f"{len(groups)} groups of train in test: {', '.join(named)}{' …' * (len(groups) > shown)}", "no group in both")
+        raise RecordError(None, None, f"{len(groups)} groups of train in test: "
+                          f"{', '.join(named)}{' …' * (len(groups) > shown)}", "no group in both")
 
 # %% ../nbs/02_tasks.ipynb #6f2dda06
 def load_solutions(path: str | Path) -> tuple[list[Example], list[Response]]:
     """Examples, and models' responses, from GSM8K's published file of model solutions.
 
-    A row has `question`, `ground_truth`, and for each model an object with `solution` and `is_correct`. Responses carry `sample`
-    (0, 1, ... in the row's order of models) and `is_correct` in extra. The file does not say where an answer was cut off.
+    A row has `question`, `ground_truth`, and for each model an object with `solution` and `is_correct`.
+    Responses carry `sample` (0, 1, ... in the row's order of models) and `is_correct` in extra. The file does
+    not say where an answer was cut off.
     """
     examples, responses = [], []
     for place, row in (json_rows(path) if Path(path).is_file() else _rows(str(path), "", None)):
@@ -398,11 +436,13 @@ def load_solutions(path: str | Path) -> tuple[list[Example], list[Response]]:
         examples.append(Example(question, without_calculator(gold), answers=[_final_line(gold, place)]))
         models = {name: given for name, given in row.items() if isinstance(given, dict)}
         if not models:
-            raise RecordError(place, None, f"the fields {_brief(list(row))}", "an object with 'solution' and 'is_correct' for each model")
+            raise RecordError(place, None, f"the fields {_brief(list(row))}",
+                              "an object with 'solution' and 'is_correct' for each model")
         for sample, (name, given) in enumerate(models.items()):
             inner = f"{place}, {name}"
             label = _field(given, "is_correct", bool, inner)
-            responses.append(Response(examples[-1].id, _field(given, "solution", str, inner), model=name, extra={"sample": sample, "is_correct": label}))
+            responses.append(Response(examples[-1].id, _field(given, "solution", str, inner), model=name,
+                                      extra={"sample": sample, "is_correct": label}))
     if len(_each_once(examples, str(path))) < len(examples):
         raise RecordError(path, None, "a question twice", "every question once, with all its solutions")
     return examples, responses

@@ -19,7 +19,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .models import LanguageModel, add_lora, answer_ids, chat_ids, fingerprint, load_adapter, remove_lora, save_adapter, scale_adapter, special_ids, telling_what_to_change
+from .models import (LanguageModel, add_lora, answer_ids, chat_ids, fingerprint, load_adapter,
+                           remove_lora, save_adapter, scale_adapter, special_ids, telling_what_to_change)
 from .records import RecordError, Target, messages_of, to_row, write_json
 
 # %% ../nbs/07_train.ipynb #34ab91c7
@@ -27,16 +28,19 @@ IGNORED = -100  # cross-entropy passes over labels of this value
 
 
 def encode(target: Target, tokenizer) -> dict[str, list[int]]:
-    """One row: `input_ids` of prompt and completion as the chat template puts them, and `labels`, ignored outside the completion.
+    """One row: `input_ids` of prompt and completion as the chat template puts them, and `labels`,
+    ignored outside the completion.
 
-    Places of the completion's tokens in `extra["masked"]` are ignored too; see `ssr_nb.methods.mask_surprising`. Raises RecordError,
-    which shows the row, where the template leaves nothing of the completion to learn."""
+    Places of the completion's tokens in `extra["masked"]` are ignored too; see
+    `ssr_nb.methods.mask_surprising`. Raises RecordError, which shows the row, where the template leaves nothing
+    of the completion to learn."""
     prompt = chat_ids(tokenizer, target.prompt)
     completion = answer_ids(tokenizer, target.prompt, target.completion)
     marks = special_ids(tokenizer) - {tokenizer.unk_token_id}
     if not tokenizer.decode([token for token in completion if token not in marks]).strip():
         row = f"{tokenizer.decode(prompt)}[{tokenizer.decode(completion)}]"
-        raise RecordError(None, None, f"target {target.id!r}, {target.completion!r}, with no text to learn in its row {row!r} (learnt in brackets)",
+        raise RecordError(None, None, f"target {target.id!r}, {target.completion!r}, "
+                          f"with no text to learn in its row {row!r} (learnt in brackets)",
                           "a completion with text that the chat template renders")
     masked = set(target.extra.get("masked", ()))
     learnt = [IGNORED if i in masked else token for i, token in enumerate(completion)]
@@ -49,7 +53,8 @@ class TooLong(ValueError):
     def __init__(self, lengths: dict[str, int], limit: int):
         self.lengths, self.limit = lengths, limit
         longest = sorted(lengths.items(), key=lambda item: -item[1])
-        named = ", ".join(f"{i!r} ({n} tokens)" for i, n in longest[:5]) + (f" and {len(longest) - 5} more" if len(longest) > 5 else "")
+        named = (", ".join(f"{i!r} ({n} tokens)" for i, n in longest[:5])
+                 + (f" and {len(longest) - 5} more" if len(longest) > 5 else ""))
         super().__init__(f"found {len(lengths)} targets over {limit} tokens: {named}; expected all to fit. "
                          f"Raise max_length to {longest[0][1]}, or leave these targets out")
 
@@ -66,7 +71,8 @@ def encode_all(targets: list[Target], tokenizer, max_length: int) -> list[dict[s
 LOSSES = {
     "nll": "cross-entropy on the completion alone",
     "dft": "cross-entropy on the completion alone, each token's times its probability (arXiv 2508.05629)",
-    "opsd": "on-policy self-distillation: KL to the base model with the target in its prompt (arXiv 2601.19897)",
+    "opsd": ("on-policy self-distillation: "
+             "KL to the base model with the target in its prompt (arXiv 2601.19897)"),
 }
 TEACHER_PROMPT = ("{prompt}\n\nThis is an example for a response to the question:\n{gold}\n\n"
                   "Now answer with a response of your own, including the thinking process.")
@@ -74,11 +80,12 @@ TEACHER_PROMPT = ("{prompt}\n\nThis is an example for a response to the question
 
 @dataclass
 class TrainingSettings:
-    """What fine-tuning depends on. `warmup` is a share of the steps; `checkpoint_every` counts steps, 0 for no checkpoints;
-    `batch_size` times `accumulation` rows make one step.
+    """What fine-tuning depends on. `warmup` is a share of the steps;
+    `checkpoint_every` counts steps, 0 for no checkpoints; `batch_size` times `accumulation` rows make one step.
 
-    `loss` is one of LOSSES; `beta` weighs KL(base, tuned), added to it; `scale` multiplies the adapter after training. Only opsd has
-    a `teacher_prompt`, with the slots {prompt} and {gold}, and samples of at most `sample_tokens`."""
+    `loss` is one of LOSSES; `beta` weighs KL(base, tuned), added to it; `scale` multiplies the adapter after
+    training. Only opsd has a `teacher_prompt`, with the slots {prompt} and {gold}, and samples of at most
+    `sample_tokens`."""
 
     learning_rate: float = 2e-4
     epochs: float = 3
@@ -103,10 +110,13 @@ class TrainingSettings:
         if self.loss not in LOSSES:
             raise ValueError(f"found loss={self.loss!r}; expected one of {', '.join(LOSSES)}")
         if self.beta < 0 or (self.beta and self.loss == "opsd"):
-            raise ValueError(f"found beta={self.beta!r} with loss={self.loss!r}; expected 0 or more, and 0 with opsd, which is a KL already")
+            raise ValueError(f"found beta={self.beta!r} with loss={self.loss!r}; expected 0 or more, "
+                             "and 0 with opsd, which is a KL already")
         if not {"{prompt}", "{gold}"} <= set(re.findall(r"{\w*}", self.teacher_prompt)):
-            raise ValueError(f"found teacher_prompt={self.teacher_prompt!r}; expected a text with {{prompt}} and {{gold}}")
-        for name in ("learning_rate", "epochs", "batch_size", "accumulation", "max_length", "rank", "alpha", "sample_tokens"):
+            raise ValueError(f"found teacher_prompt={self.teacher_prompt!r}; expected a text with {{prompt}} "
+                             f"and {{gold}}")
+        for name in ("learning_rate", "epochs", "batch_size", "accumulation", "max_length", "rank", "alpha",
+                     "sample_tokens"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"found {name}={getattr(self, name)!r}; expected a number above 0")
         for name in ("warmup", "dropout"):
@@ -116,23 +126,27 @@ class TrainingSettings:
             raise ValueError(f"found steps={self.steps!r}; expected at least 1, or None to follow epochs")
 
     def steps_for(self, rows: int) -> int:
-        "Optimiser steps over `rows` rows: as set, else from the epochs, the last incomplete batch of each counted."
-        return self.steps or max(1, round(self.epochs * math.ceil(rows / (self.batch_size * self.accumulation))))
+        """Optimiser steps over `rows` rows: as set, else from the epochs, the last
+        incomplete batch of each counted."""
+        return self.steps or max(1,
+                                 round(self.epochs * math.ceil(rows / (self.batch_size * self.accumulation))))
 
 # %% ../nbs/07_train.ipynb #dc4d8039
 def _arguments(settings: TrainingSettings, lm: LanguageModel, steps: int, folder: Path) -> dict[str, Any]:
-    "The arguments that TRL's configurations share, for these settings, on this model's device and in its precision."
+    """The arguments that TRL's configurations share, for these settings, on this
+    model's device and in its precision."""
     import torch
 
     on_cpu = torch.device(lm.device).type == "cpu"
     return dict(
         output_dir=str(folder), max_steps=steps, per_device_train_batch_size=settings.batch_size,
-        gradient_accumulation_steps=settings.accumulation, learning_rate=settings.learning_rate, lr_scheduler_type="linear",
-        warmup_steps=int(settings.warmup * steps), weight_decay=settings.weight_decay, seed=settings.seed, data_seed=settings.seed,
-        use_cpu=on_cpu, bf16=lm.dtype == torch.bfloat16 and not on_cpu, fp16=lm.dtype == torch.float16 and not on_cpu,
-        gradient_checkpointing=not on_cpu,
-        logging_steps=1, report_to="none", disable_tqdm=True, dataloader_pin_memory=not on_cpu,
-        save_strategy="steps" if settings.checkpoint_every else "no", save_steps=settings.checkpoint_every or 1, save_total_limit=2,
+        gradient_accumulation_steps=settings.accumulation, learning_rate=settings.learning_rate,
+        lr_scheduler_type="linear", warmup_steps=int(settings.warmup * steps),
+        weight_decay=settings.weight_decay, seed=settings.seed, data_seed=settings.seed, use_cpu=on_cpu,
+        bf16=lm.dtype == torch.bfloat16 and not on_cpu, fp16=lm.dtype == torch.float16 and not on_cpu,
+        gradient_checkpointing=not on_cpu, logging_steps=1, report_to="none", disable_tqdm=True,
+        dataloader_pin_memory=not on_cpu, save_strategy="steps" if settings.checkpoint_every else "no",
+        save_steps=settings.checkpoint_every or 1, save_total_limit=2,
     )
 
 
@@ -147,7 +161,8 @@ def _callbacks(progress: bool, total: int):
 
     class Bar(TrainerCallback):
         def on_train_begin(self, args, state, control, **kwargs):
-            self.bar = tqdm(total=total, initial=state.global_step, desc="train", unit="step", disable=None if progress else True)
+            self.bar = tqdm(total=total, initial=state.global_step, desc="train", unit="step",
+                            disable=None if progress else True)
 
         def on_log(self, args, state, control, logs=None, **kwargs):
             if "loss" in (logs or {}):
@@ -162,13 +177,16 @@ def _callbacks(progress: bool, total: int):
 
 # %% ../nbs/07_train.ipynb #afed1be7
 def kl_to_base(model: Any, inputs: dict, learnt: Any) -> Callable:
-    """A function from the tuned model's logits [rows, tokens, vocabulary] to KL(base, tuned), summed over the `learnt` tokens, in nats.
+    """A function from the tuned model's logits [rows, tokens, vocabulary] to KL(base, tuned),
+    summed over the `learnt` tokens, in nats.
 
-    The base model's pass is made here, with the adapter off and without gradients. `learnt` is [rows, tokens] of true and false."""
+    The base model's pass is made here, with the adapter off and without gradients. `learnt` is [rows, tokens]
+    of true and false."""
     import torch
 
     with torch.no_grad(), model.disable_adapter():
-        logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False).logits
+        logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"],
+                       use_cache=False).logits
         before = logits[:, :-1][learnt[:, 1:]].float().log_softmax(-1)
 
     def divergence(logits: Any) -> Any:
@@ -180,11 +198,13 @@ def kl_to_base(model: Any, inputs: dict, learnt: Any) -> Callable:
 def _cross_entropy(outputs: Any, labels: Any, num_items_in_batch: Any = None) -> Any:
     from transformers.loss.loss_utils import ForCausalLMLoss
 
-    return ForCausalLMLoss(outputs.logits, labels, outputs.logits.shape[-1], num_items_in_batch=num_items_in_batch)
+    return ForCausalLMLoss(outputs.logits, labels, outputs.logits.shape[-1],
+                           num_items_in_batch=num_items_in_batch)
 
 
 def _rehearsal_trainer(beta: float) -> type:
-    "TRL's SFTTrainer, with beta KL(base, tuned) added to its loss, and a batch without a learnt token worth nothing instead of NaN."
+    """TRL's SFTTrainer, with beta KL(base, tuned) added to its loss, and a batch without a learnt token worth
+    nothing instead of NaN."""
     from trl import SFTTrainer
 
     class RehearsalTrainer(SFTTrainer):
@@ -200,27 +220,31 @@ def _rehearsal_trainer(beta: float) -> type:
     return RehearsalTrainer
 
 
-def _distiller(lm: LanguageModel, targets: list[Target], settings: TrainingSettings, folder: Path, **common: Any):
+def _distiller(lm: LanguageModel, targets: list[Target], settings: TrainingSettings, folder: Path,
+               **common: Any):
     "TRL's SDFTTrainer on these targets, which it shows to the teacher alone."
     from datasets import Dataset
 
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # that it is experimental stands in the lesson above
     from trl.experimental.sdft import SDFTConfig, SDFTTrainer
 
-    # it warns that a model with an adapter may not be its own base; a fresh adapter changes nothing, so here it is
+    # it warns that a model with an adapter may not be its own base; a fresh adapter
+    # changes nothing, so here it is
     logging.getLogger("trl.experimental.sdft.sdft_trainer").setLevel(logging.ERROR)
     vocabulary = lm.model.config.get_text_config().vocab_size
     rows = [{"prompt": messages_of(t.prompt), "privileged_context": t.completion} for t in targets]
     literal = settings.teacher_prompt.replace("{", "{{").replace("}", "}}")  # TRL fills it by str.format
     config = SDFTConfig(
-        **_arguments(settings, lm, settings.steps_for(len(rows)), folder), num_generations=1, max_prompt_length=None,
-        max_completion_length=settings.sample_tokens,
-        teacher_prompt_template=literal.replace("{{prompt}}", "{prompt}").replace("{{gold}}", "{privileged_context}"),
+        **_arguments(settings, lm, settings.steps_for(len(rows)), folder), num_generations=1,
+        max_prompt_length=None, max_completion_length=settings.sample_tokens,
+        teacher_prompt_template=literal.replace("{{prompt}}", "{prompt}")
+        .replace("{{gold}}", "{privileged_context}"),
         distillation_alpha=1.0, distillation_topk=min(100, vocabulary), distillation_add_tail=vocabulary > 100)
     return SDFTTrainer(model=lm.model, args=config, train_dataset=Dataset.from_list(rows), **common)
 
 
-def _trainer(lm: LanguageModel, targets: list[Target], rows: list[dict], settings: TrainingSettings, folder: Path, progress: bool):
+def _trainer(lm: LanguageModel, targets: list[Target], rows: list[dict], settings: TrainingSettings,
+             folder: Path, progress: bool):
     from datasets import Dataset
     from transformers import PrinterCallback
 
@@ -231,10 +255,12 @@ def _trainer(lm: LanguageModel, targets: list[Target], rows: list[dict], setting
     else:
         from trl import SFTConfig
 
-        config = SFTConfig(**_arguments(settings, lm, steps, folder), dataset_kwargs={"skip_prepare_dataset": True}, max_length=None, loss_type=settings.loss)
+        config = SFTConfig(**_arguments(settings, lm, steps, folder), dataset_kwargs={
+            "skip_prepare_dataset": True}, max_length=None, loss_type=settings.loss)
         if settings.beta and settings.loss == "nll":
             common["compute_loss_func"] = _cross_entropy  # Unsloth's own gives no logits, which KL needs
-        trainer = _rehearsal_trainer(settings.beta)(model=lm.model, args=config, train_dataset=Dataset.from_list(rows), **common)
+        trainer = _rehearsal_trainer(settings.beta)(model=lm.model, args=config,
+                                                    train_dataset=Dataset.from_list(rows), **common)
     trainer.remove_callback(PrinterCallback)
     return trainer
 
@@ -243,9 +269,12 @@ COMPLETE = ".complete"
 
 
 def mark_of(targets: list[Target], settings: TrainingSettings, lm: LanguageModel) -> str:
-    "What a training run depends on, as a short hash: the targets in their order, the settings, the base model's weights."
-    depends = [[to_row(t) for t in targets], {k: v for k, v in asdict(settings).items() if k != "checkpoint_every"}, fingerprint(lm)]
-    return hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    """What a training run depends on, as a short hash:
+    the targets in their order, the settings, the base model's weights."""
+    depends = [[to_row(t) for t in targets],
+               {k: v for k, v in asdict(settings).items() if k != "checkpoint_every"}, fingerprint(lm)]
+    return (hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode("utf-8", "surrogatepass"))
+            .hexdigest()[:16])
 
 
 def _newest_checkpoint(folder: Path) -> str | None:
@@ -263,8 +292,8 @@ def _claim(folder: Path, mark: str) -> None:
     "Make the folder of this run's checkpoints, or raise a ValueError where it belongs to another run."
     claim = folder / "run.json"
     if claim.exists() and (found := json.loads(claim.read_text())["fingerprint"]) != mark:
-        raise ValueError(f"{folder}: found checkpoints of another run ({found}); expected those of this one ({mark}). "
-                         "Choose another folder, or remove this one")
+        raise ValueError(f"{folder}: found checkpoints of another run ({found}); "
+                         f"expected those of this one ({mark}). Choose another folder, or remove this one")
     write_json(claim, {"fingerprint": mark})
 
 # %% ../nbs/07_train.ipynb #b16e8fff
@@ -285,9 +314,10 @@ def _card(trained: Trained, method: str) -> str:
     name = trained.lm.name
     return "\n".join([
         "---", f"base_model: {name}", "library_name: peft", "tags: [lora, self-rehearsal, ssr_nb]", "---", "",
-        f"# LoRA adapter for {name}{f', {method}' if method else ''}", "",
-        f"Fine-tuned with ssr_nb on {sum(trained.targets.values())} targets ({counts}); {LOSSES[trained.settings.loss]}.", "",
-        f"Loss, in nats per token: {trained.losses[0]:.3f} at the first step, {trained.losses[-1]:.3f} at the last of {len(trained.losses)}.", "",
+        f"# LoRA adapter for {name}{f', {method}' if method else ''}", "", "Fine-tuned with ssr_nb on "
+        f"{sum(trained.targets.values())} targets ({counts}); {LOSSES[trained.settings.loss]}.", "",
+        f"Loss, in nats per token: {trained.losses[0]:.3f} at the first step, "
+        f"{trained.losses[-1]:.3f} at the last of {len(trained.losses)}.", "",
         "| setting | value |", "| --- | --- |", *[f"| {k} | {v} |" for k, v in settings.items()], "",
     ])
 
@@ -298,8 +328,9 @@ def save_trained(trained: Trained, folder: str | Path, mark: str = "", method: s
     beside = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(beside, ignore_errors=True)
     save_adapter(trained.lm, beside)
-    write_json(beside / "training.json", {"fingerprint": mark, "method": method, "model": trained.lm.name, "targets": trained.targets,
-                                          "settings": asdict(trained.settings), "losses": trained.losses})
+    write_json(beside / "training.json",
+               {"fingerprint": mark, "method": method, "model": trained.lm.name, "targets": trained.targets,
+                "settings": asdict(trained.settings), "losses": trained.losses})
     (beside / "README.md").write_text(_card(trained, method), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     beside.rename(folder)
@@ -309,20 +340,24 @@ def save_trained(trained: Trained, folder: str | Path, mark: str = "", method: s
 def load_trained(lm: LanguageModel, folder: str | Path) -> Trained:
     "A tuned model as `save_trained` left it; `lm` is the base model it was trained on."
     record = json.loads((Path(folder) / "training.json").read_text(encoding="utf-8"))
-    return Trained(load_adapter(lm, folder), record["losses"], TrainingSettings(**record["settings"]), record["targets"])
+    return Trained(load_adapter(lm, folder), record["losses"], TrainingSettings(**record["settings"]),
+                   record["targets"])
 
 # %% ../nbs/07_train.ipynb #dd0f8ba4
-def train(targets: list[Target], lm: LanguageModel, out: str | Path | None = None, settings: TrainingSettings | None = None, *,
+def train(targets: list[Target], lm: LanguageModel, out: str | Path | None = None,
+          settings: TrainingSettings | None = None, *,
           method: str = "", rows: list[dict] | None = None, progress: bool = True) -> Trained:
     """Fine-tune `lm` on the targets with LoRA, the loss on the completions alone.
 
     `rows` are the targets as `encode_all` gives them, where several runs share them.
 
-    With `out`, the adapter is saved there; checkpoints (see TrainingSettings.checkpoint_every) stand beside it in
-    `.<name>.checkpoints` until then, and a killed run goes on from the last one that is whole. Without `out` nothing is
-    written. The base weights are frozen and stay as they are, but the adapter sits in `lm`'s layers until `remove_lora`.
+    With `out`, the adapter is saved there; checkpoints (see TrainingSettings.checkpoint_every) stand beside it
+    in `.<name>.checkpoints` until then, and a killed run goes on from the last one that is whole. Without `out`
+    nothing is written. The base weights are frozen and stay as they are, but the adapter sits in `lm`'s layers
+    until `remove_lora`.
 
-    Raises TooLong for targets over `max_length`, ValueError for no targets, for none with a loss, or for a folder that holds another run.
+    Raises TooLong for targets over `max_length`, ValueError for no targets, for none with a loss, or for a
+    folder that holds another run.
     """
     settings = settings or TrainingSettings()
     if not targets:
@@ -332,7 +367,8 @@ def train(targets: list[Target], lm: LanguageModel, out: str | Path | None = Non
         return finished
     rows = rows or encode_all(targets, lm.tokenizer, settings.max_length)
     if settings.loss != "opsd" and all(label == IGNORED for row in rows for label in row["labels"]):
-        raise ValueError(f"found {len(rows)} targets and not a token that carries a loss; expected at least one (is the mask's threshold too low?)")
+        raise ValueError(f"found {len(rows)} targets and not a token that carries a loss; "
+                         "expected at least one (is the mask's threshold too low?)")
     folder, checkpoint = None, None
     if out is not None:
         folder = Path(out).with_name(f".{Path(out).name}.checkpoints")
@@ -340,7 +376,8 @@ def train(targets: list[Target], lm: LanguageModel, out: str | Path | None = Non
         checkpoint = _newest_checkpoint(folder)
     tuned = add_lora(lm, r=settings.rank, alpha=settings.alpha, dropout=settings.dropout, seed=settings.seed)
     try:
-        trained = Trained(tuned, _run(tuned, targets, rows, settings, folder, checkpoint, progress), settings, _count_sources(targets))
+        trained = Trained(tuned, _run(tuned, targets, rows, settings, folder, checkpoint, progress), settings,
+                          _count_sources(targets))
         scale_adapter(tuned, settings.scale)
         if out is not None:
             save_trained(trained, out, mark, method)
@@ -351,14 +388,16 @@ def train(targets: list[Target], lm: LanguageModel, out: str | Path | None = Non
     return trained
 
 
-def _run(tuned: LanguageModel, targets: list[Target], rows: list[dict], settings: TrainingSettings, folder: Path | None, checkpoint: str | None,
+def _run(tuned: LanguageModel, targets: list[Target], rows: list[dict], settings: TrainingSettings,
+         folder: Path | None, checkpoint: str | None,
          progress: bool) -> list[float]:
     "Train, and give the loss of each step."
     from tempfile import TemporaryDirectory
 
     with TemporaryDirectory() as scratch:  # TRL wants a folder even where nothing is saved
         trainer = _trainer(tuned, targets, rows, settings, folder or Path(scratch), progress)
-        with telling_what_to_change(tuned, settings.batch_size, settings.accumulation, max(len(row["input_ids"]) for row in rows)):
+        with telling_what_to_change(tuned, settings.batch_size, settings.accumulation,
+                                    max(len(row["input_ids"]) for row in rows)):
             trainer.train(resume_from_checkpoint=checkpoint)
     tuned.model.eval()
     return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
@@ -369,8 +408,8 @@ def _finished(lm: LanguageModel, out: Path, mark: str) -> Trained | None:
         return None
     found = json.loads((out / "training.json").read_text(encoding="utf-8"))["fingerprint"]
     if found != mark:
-        raise ValueError(f"{out}: found an adapter of another run ({found}); expected this one ({mark}) or none. "
-                         "Choose another folder, or remove this one")
+        raise ValueError(f"{out}: found an adapter of another run ({found}); expected this one ({mark}) or "
+                         "none. Choose another folder, or remove this one")
     return load_trained(lm, out)
 
 

@@ -20,7 +20,8 @@ def real_data(name: str) -> Path:
 
 
 def make_small_llama(folder: Path, texts: list[str], context: int = 2048) -> Path:
-    "A random Llama of some ten thousand weights, and a byte-level BPE tokenizer trained on `texts`, saved as a model folder."
+    """A random Llama of some ten thousand weights, and a byte-level BPE tokenizer trained on `texts`,
+    saved as a model folder."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -29,11 +30,15 @@ def make_small_llama(folder: Path, texts: list[str], context: int = 2048) -> Pat
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
     special = ["<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>"]
-    bpe.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=1000, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, pad_token="<|pad|>", eos_token="<|end|>", chat_template=CHAT_TEMPLATE)
+    bpe.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=1000, special_tokens=special,
+                                                       initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+                                                       show_progress=False))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, pad_token="<|pad|>", eos_token="<|end|>",
+                                        chat_template=CHAT_TEMPLATE)
     torch.manual_seed(0)
-    model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-                                         num_key_value_heads=1, max_position_embeddings=context, pad_token_id=0, eos_token_id=1, bos_token_id=None))
+    model = LlamaForCausalLM(LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, max_position_embeddings=context, pad_token_id=0, eos_token_id=1, bos_token_id=None))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -1,4 +1,5 @@
-"""A server on loopback that does as its script says, request by request: answers, failures, silence. For tests of endpoints."""
+"""A server on loopback that does as its script says, request by request: answers, failures, silence.
+For tests of endpoints."""
 
 import json
 import threading
@@ -8,11 +9,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 def completion(text, ended="stop", tokens=3):
-    return {"choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": ended}], "usage": {"completion_tokens": tokens}}
+    return {"choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": ended}],
+            "usage": {"completion_tokens": tokens}}
 
 
 class Script:
-    """`answer(number, body)` gives what request `number` (from 0) gets: a dict or bytes as body of a 200, or (status, headers, body).
+    """`answer(number, body)` gives what request `number` (from 0) gets:
+    a dict or bytes as body of a 200, or (status, headers, body).
 
     A body may be a list of chunks of bytes, sent with a pause of 0.05 s between them.
     """
@@ -47,9 +50,11 @@ def _handler(script):
 
         def _send(self, answer):
             status, headers, content = answer if isinstance(answer, tuple) else (200, {}, answer)
-            chunks = content if isinstance(content, list) else [content if isinstance(content, bytes) else json.dumps(content).encode()]
+            chunks = (content if isinstance(content, list)
+                      else [content if isinstance(content, bytes) else json.dumps(content).encode()])
             self.send_response(status)
-            for name, value in ({"content-type": "application/json", "content-length": str(sum(map(len, chunks)))} | headers).items():
+            for name, value in ({"content-type": "application/json", "content-length": str(sum(map(len, chunks)))}
+                                | headers).items():
                 self.send_header(name, value)
             self.end_headers()
             for i, chunk in enumerate(chunks):

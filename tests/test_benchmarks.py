@@ -1,4 +1,5 @@
-"""General benchmarks through lm-eval, for real, on local tasks and without a network: what the benchmarks notebook can't show well."""
+"""General benchmarks through lm-eval, for real, on local tasks and without a network:
+what the benchmarks notebook can't show well."""
 
 import json
 import random
@@ -28,7 +29,8 @@ def rows():
     for example in general_examples(12, "test"):
         if example.extra["skill"] == "compare":
             first, *middle, last, end = example.completion.split()
-            found.append({"question": example.prompt, "choices": [" ".join([last, *middle, first, end]), example.completion], "right": 1})
+            found.append({"question": example.prompt,
+                          "choices": [" ".join([last, *middle, first, end]), example.completion], "right": 1})
     return found
 
 
@@ -36,14 +38,18 @@ def rows():
 def tasks(tmp_path_factory, rows):
     "A folder with a task of choices, one of answers, and a group of two parts."
     folder = tmp_path_factory.mktemp("tasks")
-    choice = dict(output_type="multiple_choice", doc_to_text="{{question}}", doc_to_choice="{{choices}}", doc_to_target="{{right}}",
-                  metric_list=[{"metric": m, "aggregation": "mean", "higher_is_better": True} for m in ("acc", "acc_norm")])
+    choice = dict(output_type="multiple_choice", doc_to_text="{{question}}", doc_to_choice="{{choices}}",
+                  doc_to_target="{{right}}", metric_list=[{"metric": m, "aggregation": "mean", "higher_is_better": True}
+                                                          for m in ("acc", "acc_norm")])
     write_task(folder, "numbers", rows, **choice)
     write_task(folder, "part_one", rows[:5], **choice)
     write_task(folder, "part_two", rows[5:], **choice)
-    (folder / "both.yaml").write_text("group: both\ntask: [part_one, part_two]\naggregate_metric_list:\n  - metric: acc\n")
-    copies = [{"question": e.prompt, "answer": e.completion} for e in general_examples(6, "test") if e.extra["skill"] == "copy"]
-    write_task(folder, "say", copies, output_type="generate_until", doc_to_text="{{question}}", doc_to_target="{{answer}}",
+    (folder / "both.yaml").write_text("group: both\ntask: [part_one, part_two]\naggregate_metric_list:\n  - "
+                                      "metric: acc\n")
+    copies = [{"question": e.prompt, "answer": e.completion} for e in general_examples(6, "test")
+              if e.extra["skill"] == "copy"]
+    write_task(folder, "say", copies, output_type="generate_until", doc_to_text="{{question}}",
+               doc_to_target="{{answer}}",
                generation_kwargs={"until": ["<eos>"], "max_gen_toks": 20, "do_sample": False},
                metric_list=[{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}])
     return folder
@@ -55,10 +61,13 @@ def run(lm, tasks, names, **settings):
 
 def test_choices_are_those_of_our_own_likelihoods(lm, tasks, rows):
     scores = run(lm, tasks, ["numbers"], metrics={"numbers": "acc"})
-    assert [s.id for s in scores] == [f"numbers/{i}" for i in range(len(rows))] and {s.task for s in scores} == {"general:numbers"}
+    assert ([s.id for s in scores] == [f"numbers/{i}" for i in range(len(rows))]
+            and {s.task for s in scores} == {"general:numbers"})
     for score, row in zip(scores, rows):
-        likely = [float(values[:-1].sum()) for values in completion_logprobs(lm, [(row["question"], choice) for choice in row["choices"]])]
-        assert score.score == float(likely[1] > likely[0]) and score.response == row["choices"][likely.index(max(likely))]
+        likely = [float(values[:-1].sum())
+                  for values in completion_logprobs(lm, [(row["question"], choice) for choice in row["choices"]])]
+        assert (score.score == float(likely[1] > likely[0])
+                and score.response == row["choices"][likely.index(max(likely))])
     assert sum(s.score for s in scores) > 0.8 * len(scores)  # the base model knows its numbers: this is no coin
 
 
@@ -67,8 +76,10 @@ def test_the_model_and_the_random_numbers_are_as_they_were(lm, tasks):
     lm.model.train()
     states = random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state()
     run(lm, tasks, ["say"])
-    assert lm.model.training and lm.model.generation_config is config and fingerprint(lm) == before and lm.tokenizer.chat_template == template
-    assert random.getstate() == states[0] and np.array_equal(np.random.get_state()[1], states[1]) and torch.equal(torch.get_rng_state(), states[2])
+    assert (lm.model.training and lm.model.generation_config is config and fingerprint(lm) == before
+            and lm.tokenizer.chat_template == template)
+    assert (random.getstate() == states[0] and np.array_equal(np.random.get_state()[1], states[1])
+            and torch.equal(torch.get_rng_state(), states[2]))
     assert lm.tokenizer.padding_side == "left"
     lm.model.eval()
 
@@ -92,7 +103,8 @@ def test_base_and_tuned_in_one_process(lm, tasks):
         for name, weight in tuned.model.named_parameters():
             if "lora_B" in name:
                 weight.normal_(std=0.3, generator=torch.Generator().manual_seed(0))
-    scores = compare_benchmarks(tuned, ["numbers", "say"], "ssr", learning_rate=1e-3, include=tasks, chat=True, progress=False)
+    scores = compare_benchmarks(tuned, ["numbers", "say"], "ssr", learning_rate=1e-3, include=tasks, chat=True,
+                                progress=False)
     base = [s for s in scores if s.method == "base"]
     assert base == expected and {s.learning_rate for s in base} == {None}
     other = [s for s in scores if s.method == "ssr"]
@@ -114,7 +126,8 @@ def test_out_of_memory_halves_the_batch(lm, tasks, monkeypatch):
 
     monkeypatch.setattr(benchmarks, "_samples", limited)
     assert run(lm, tasks, ["numbers"]) == expected and asked == [16, 8, 4]
-    monkeypatch.setattr(benchmarks, "_samples", lambda *a: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory.")))
+    monkeypatch.setattr(benchmarks, "_samples",
+                        lambda *a: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory.")))
     with pytest.raises(OutOfMemory, match="a single row of numbers"):
         run(lm, tasks, ["numbers"])
 
@@ -122,8 +135,8 @@ def test_out_of_memory_halves_the_batch(lm, tasks, monkeypatch):
 def test_where_the_harness_or_a_task_is_missing(lm, tasks, monkeypatch):
     with pytest.raises(RecordError, match="nothing_like_it.*include= the folder"):
         run(lm, tasks, ["nothing_like_it"])
-    broken = write_task(tasks / "broken", "torn", [{"question": "a"}], output_type="generate_until", doc_to_text="{{question}}", doc_to_target="{{answer}}",
-                        metric_list=[{"metric": "exact_match"}])
+    broken = write_task(tasks / "broken", "torn", [{"question": "a"}], output_type="generate_until",
+                        doc_to_text="{{question}}", doc_to_target="{{answer}}", metric_list=[{"metric": "exact_match"}])
     broken.with_suffix(".jsonl").write_text("{")
     with pytest.raises(RecordError, match="^torn: found"):
         run_benchmarks(lm, ["torn"], include=tasks / "broken", progress=False)
@@ -132,14 +145,17 @@ def test_where_the_harness_or_a_task_is_missing(lm, tasks, monkeypatch):
         run(lm, tasks, ["say"])
 
 
-SAMPLE = {"doc_id": 3, "metrics": ["exact_match"], "filter": "strict-match", "exact_match": True, "doc_hash": "0" * 64, "filtered_resps": ["18"], "arguments": [("q", {})]}
+SAMPLE = {"doc_id": 3, "metrics": ["exact_match"], "filter": "strict-match", "exact_match": True, "doc_hash": "0" * 64,
+          "filtered_resps": ["18"], "arguments": [("q", {})]}
 
 
 def test_metrics_and_filters():
     flexible = SAMPLE | {"filter": "flexible-extract"}
-    assert metric_of([flexible, SAMPLE], "gsm8k") == ("exact_match", "strict-match") and metric_of([flexible], "gsm8k")[1] == "flexible-extract"
+    assert (metric_of([flexible, SAMPLE], "gsm8k") == ("exact_match", "strict-match")
+            and metric_of([flexible], "gsm8k")[1] == "flexible-extract")
     many = SAMPLE | {"metrics": ["acc", "acc_norm"], "filter": "none"}
-    assert metric_of([many], "hellaswag") == ("acc_norm", "none") and metric_of([many], "hellaswag", "acc") == ("acc", "none")
+    assert (metric_of([many], "hellaswag") == ("acc_norm", "none")
+            and metric_of([many], "hellaswag", "acc") == ("acc", "none"))
     strict = SAMPLE | {"metrics": ["inst_level_strict_acc", "prompt_level_strict_acc"], "filter": "none"}
     assert metric_of([strict], "ifeval")[0] == "prompt_level_strict_acc"
     with pytest.raises(RecordError, match="word_perplexity"):
@@ -157,5 +173,6 @@ def test_a_written_task_is_plain_yaml(tmp_path):
     import yaml
 
     path = write_task(tmp_path / "new", "mine", [{"question": "größer?"}], output_type="generate_until")
-    assert yaml.safe_load(path.read_text())["dataset_kwargs"]["data_files"]["test"] == str((tmp_path / "new" / "mine.jsonl").resolve())
+    assert yaml.safe_load(path.read_text())["dataset_kwargs"]["data_files"]["test"] == str(
+        (tmp_path / "new" / "mine.jsonl").resolve())
     assert json.loads((tmp_path / "new" / "mine.jsonl").read_text()) == {"question": "größer?"}

@@ -20,7 +20,8 @@ def counts_of(kept, error, lost, avoided):
 
 def test_kappa_by_hand():
     assert kappa(counts_of(20, 5, 10, 15)) == pytest.approx(0.4)  # agree 0.7, by chance 0.5
-    assert kappa(counts_of(10, 0, 0, 10)) == 1 and kappa(counts_of(0, 10, 10, 0)) == -1 and kappa(counts_of(5, 5, 5, 5)) == 0
+    assert (kappa(counts_of(10, 0, 0, 10)) == 1 and kappa(counts_of(0, 10, 10, 0)) == -1
+            and kappa(counts_of(5, 5, 5, 5)) == 0)
     assert math.isnan(kappa(counts_of(10, 0, 0, 0))) and math.isnan(kappa(counts_of(0, 0, 0, 0)))
 
 
@@ -38,22 +39,26 @@ def test_figures_from_the_definitions(rows):
         assert (found.count, found.total) == (both, total)
         if total:
             z, p = 1.959963984540054, both / total
-            middle, half = (p + z * z / (2 * total)) / (1 + z * z / total), z / (1 + z * z / total) * math.sqrt(p * (1 - p) / total + z * z / (4 * total * total))
+            middle, half = ((p + z * z / (2 * total)) / (1 + z * z / total),
+                            z / (1 + z * z / total) * math.sqrt(p * (1 - p) / total + z * z / (4 * total * total)))
             assert (found.low, found.high) == pytest.approx((max(0, middle - half), min(1, middle + half)), abs=1e-9)
 
 
 def test_shares_of_nothing_and_of_all():
-    assert str(share(0, 0)) == "unknown (none)" and math.isnan(share(0, 0).value) and (share(0, 0).low, share(0, 0).high) == (0, 1)
+    assert (str(share(0, 0)) == "unknown (none)" and math.isnan(share(0, 0).value)
+            and (share(0, 0).low, share(0, 0).high) == (0, 1))
     assert share(0, 7).low == 0 and share(7, 7).high == pytest.approx(1) and share(7, 7, 0.99).low < share(7, 7).low < 1
 
 
 def made(rows):
     "Verdicts and responses from (label, right, words)."
-    responses = [Response("e", " ".join(["word"] * words), extra={"sample": i, "right": right}) for i, (_, right, words) in enumerate(rows)]
+    responses = [Response("e", " ".join(["word"] * words), extra={"sample": i, "right": right})
+                 for i, (_, right, words) in enumerate(rows)]
     return [Verdict("e", label, judge="j", extra={"sample": i}) for i, (label, _, _) in enumerate(rows)], responses
 
 
-@given(st.lists(st.tuples(st.sampled_from(LABELS), st.booleans(), st.integers(0, 30)), min_size=1, max_size=50), st.integers(1, 6))
+@given(st.lists(st.tuples(st.sampled_from(LABELS), st.booleans(), st.integers(0, 30)), min_size=1, max_size=50),
+       st.integers(1, 6))
 @settings(deadline=None)
 def test_every_answer_is_in_one_bin(rows, bins):
     verdicts, responses = made(rows)
@@ -62,14 +67,18 @@ def test_every_answer_is_in_one_bin(rows, bins):
     for (low, high, of_right, of_wrong), after in zip(table, table[1:] + [(math.inf, math.inf)]):
         assert low <= high < after[0]
         part = [row for row in rows if low <= row[2] <= high]
-        assert of_right.total == sum(right for _, right, _ in part) and of_wrong.count == sum(label == "correct" and not right for label, right, _ in part)
+        assert (of_right.total == sum(right for _, right, _ in part)
+                and of_wrong.count == sum(label == "correct" and not right for label, right, _ in part))
 
 
 def test_the_text_holds_the_figures():
-    verdicts, responses = made([("correct", True, 3)] * 20 + [("correct", False, 9)] * 5 + [("incorrect", True, 3)] * 6 + [("unparsed", True, 4)] * 4 + [("rejected", False, 9)] * 15)
+    verdicts, responses = made([("correct", True, 3)] * 20 + [("correct", False, 9)] * 5 + [("incorrect", True, 3)] * 6
+                               + [("unparsed", True, 4)] * 4 + [("rejected", False, 9)] * 15)
     text = calibration(verdicts, responses)
-    assert "50 labelled verdicts of j\n" in text and "20 of 25 accepted answers are right" in text and "20 of 30 right answers are accepted" in text
-    assert [line.split() for line in text.splitlines()[2:6]] == [["correct", "20", "5"], ["incorrect", "6", "0"], ["unparsed", "4", "0"], ["rejected", "0", "15"]]
+    assert ("50 labelled verdicts of j\n" in text and "20 of 25 accepted answers are right" in text
+            and "20 of 30 right answers are accepted" in text)
+    assert [line.split() for line in text.splitlines()[2:6]] == [["correct", "20", "5"], ["incorrect", "6", "0"],
+                                                                 ["unparsed", "4", "0"], ["rejected", "0", "15"]]
     assert "80.0% (60.9% to 91.1%)" in text and text.splitlines()[8].split() == ["Cohen's", "kappa", "0.40"]
     assert len(text.splitlines()) > 10 and "words" not in calibration([Verdict("e", "correct", extra={"right": True})])
 
@@ -88,13 +97,15 @@ def test_labels_that_are_none(label):
 
 
 def test_no_labels_at_all():
-    for verdicts, responses in (([], []), ([Verdict("e", "correct")], [Response("e", "x")]), ([Verdict("e", "correct")], [Response("other", "x", extra={"right": True})])):
+    for verdicts, responses in (([], []), ([Verdict("e", "correct")], [Response("e", "x")]),
+                                ([Verdict("e", "correct")], [Response("other", "x", extra={"right": True})])):
         with pytest.raises(RecordError, match="no label on any"):
             calibration(verdicts, responses)
 
 
 def test_published_solutions():
-    "400 real answers of models to grade-school sums, labelled by their publisher: the numeric judge agrees with the labels."
+    """400 real answers of models to grade-school sums, labelled by their publisher:
+    the numeric judge agrees with the labels."""
     examples, responses = load_solutions(real_data("gsm8k_model_solutions_slice.jsonl"))
     verdicts = judge(examples, responses, "numeric")
     labels = labels_of(responses)

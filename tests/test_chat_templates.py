@@ -1,4 +1,5 @@
-"""Prompts, answers and labels under the chat templates of the families that people use, over small random models of their architectures."""
+"""Prompts, answers and labels under the chat templates of the families that people use,
+over small random models of their architectures."""
 
 import dataclasses
 
@@ -6,20 +7,22 @@ import pytest
 import torch
 from architectures import FAMILIES, make_model, make_tokenizer
 
-from ssr_nb.models import (ModelError, answer_ids, chat_ids, chat_messages, chat_text, load_adapter, load_model, prepare_tokenizer, remove_lora,
-                           settled_template, special_ids, split_thinking, stop_ids)
+from ssr_nb.models import (ModelError, answer_ids, chat_ids, chat_messages, chat_text, load_adapter, load_model,
+                           prepare_tokenizer, remove_lora, settled_template, special_ids, split_thinking, stop_ids)
 from ssr_nb.records import Example, RecordError, Target
 from ssr_nb.respond import completion_logprobs, respond
 from ssr_nb.train import IGNORED, TrainingSettings, encode, train
 
 QUESTION = "Where is the lamp of Mira?"
 SYSTEM = [{"role": "system", "content": "Answer in one word."}, {"role": "user", "content": QUESTION}]
-DIALOGUE = [{"role": "user", "content": "Where is the lamp?"}, {"role": "assistant", "content": "In the attic."}, {"role": "user", "content": QUESTION}]
+DIALOGUE = [{"role": "user", "content": "Where is the lamp?"}, {"role": "assistant", "content": "In the attic."},
+            {"role": "user", "content": QUESTION}]
 PROMPTS = {"text": QUESTION, "system": SYSTEM, "dialogue": DIALOGUE}
-ENDS = {"llama3": "<|eot_id|>", "qwen25": "<|im_end|>", "qwen3": "<|im_end|>", "mistral": "</s>", "gemma2": "<end_of_turn>", "gemma3": "<end_of_turn>",
-        "marked": "<|im_end|>"}
+ENDS = {"llama3": "<|eot_id|>", "qwen25": "<|im_end|>", "qwen3": "<|im_end|>", "mistral": "</s>",
+        "gemma2": "<end_of_turn>", "gemma3": "<end_of_turn>", "marked": "<|im_end|>"}
 ASKED = {  # the end of what is rendered before an answer
-    "llama3": "<|start_header_id|>user<|end_header_id|>\n\nWhere is the lamp of Mira?<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+    "llama3": ("<|start_header_id|>user<|end_header_id|>\n\nWhere is the lamp of "
+               "Mira?<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"),
     "qwen25": "<|im_start|>user\nWhere is the lamp of Mira?<|im_end|>\n<|im_start|>assistant\n",
     "qwen3": "<|im_start|>user\nWhere is the lamp of Mira?<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n",
     "mistral": "[INST] Where is the lamp of Mira? [/INST]",
@@ -44,11 +47,13 @@ def lm(family, tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", PROMPTS)
-@pytest.mark.parametrize("answer", ["It is in the attic.", "attic", "I", "two\n\nlines", "a mark of its own: <|im_end|></s><end_of_turn>", "  spaces  "])
+@pytest.mark.parametrize("answer", ["It is in the attic.", "attic", "I", "two\n\nlines",
+                                    "a mark of its own: <|im_end|></s><end_of_turn>", "  spaces  "])
 def test_labels_are_the_answer_and_the_end_of_its_turn(family, tokenizer, kind, answer):
     row = encode(Target("q", PROMPTS[kind], answer, "gold"), tokenizer)
     learnt = [i for i, label in enumerate(row["labels"]) if label != IGNORED]
-    assert learnt == list(range(learnt[0], len(row["labels"]))) and [row["input_ids"][i] for i in learnt] == row["labels"][learnt[0]:]
+    assert (learnt == list(range(learnt[0], len(row["labels"])))
+            and [row["input_ids"][i] for i in learnt] == row["labels"][learnt[0]:])
     assert row["input_ids"][: learnt[0]] == chat_ids(tokenizer, PROMPTS[kind])
     assert tokenizer.decode(row["labels"][learnt[0]:]).strip().removesuffix(ENDS[family]).strip() == answer.strip()
     assert row["labels"][-1] == tokenizer.convert_tokens_to_ids(ENDS[family])
@@ -56,16 +61,19 @@ def test_labels_are_the_answer_and_the_end_of_its_turn(family, tokenizer, kind, 
 
 def test_prompts_end_where_the_assistant_speaks(family, tokenizer):
     assert chat_text(tokenizer, QUESTION).endswith(ASKED[family])
-    assert chat_ids(tokenizer, QUESTION) == tokenizer.apply_chat_template([{"role": "user", "content": QUESTION}], add_generation_prompt=True, return_dict=False)
+    assert chat_ids(tokenizer, QUESTION) == tokenizer.apply_chat_template([{"role": "user", "content": QUESTION}],
+                                                                          add_generation_prompt=True, return_dict=False)
     for prompt in PROMPTS.values():  # the beginning of the text is marked once
-        assert sum(t == tokenizer.bos_token_id for t in chat_ids(tokenizer, prompt)) == (tokenizer.bos_token is not None)
+        assert sum(t == tokenizer.bos_token_id
+                   for t in chat_ids(tokenizer, prompt)) == (tokenizer.bos_token is not None)
 
 
 def test_a_system_turn_is_never_lost(family, tokenizer):
     messages = chat_messages(tokenizer, SYSTEM)
     folded = family in ("mistral", "gemma2", "gemma3")
     assert [m["role"] for m in messages] == (["user"] if folded else ["system", "user"])
-    assert chat_text(tokenizer, SYSTEM).count("Answer in one word.") == chat_text(tokenizer, SYSTEM).count(QUESTION) == 1
+    assert (chat_text(tokenizer, SYSTEM).count("Answer in one word.") == chat_text(tokenizer, SYSTEM)
+            .count(QUESTION) == 1)
     if folded:
         assert messages[0]["content"] == f"Answer in one word.\n\n{QUESTION}"
     assert [m["role"] for m in SYSTEM] == ["system", "user"] and SYSTEM[1]["content"] == QUESTION
@@ -73,7 +81,8 @@ def test_a_system_turn_is_never_lost(family, tokenizer):
 
 def test_a_system_turn_that_is_dropped_in_silence_is_folded():
     tokenizer = make_tokenizer("qwen25")
-    tokenizer.chat_template = "{% for m in messages if m['role'] != 'system' %}<|im_start|>{{ m['content'] }}<|im_end|>{% endfor %}"
+    tokenizer.chat_template = ("{% for m in messages if m['role'] != 'system' %}<|im_start|>{{ m['content'] "
+                               "}}<|im_end|>{% endfor %}")
     assert chat_messages(tokenizer, SYSTEM)[0]["content"].startswith("Answer in one word.")
 
 
@@ -86,8 +95,8 @@ def test_conversations_that_a_template_refuses():
 def test_generation_marks_agree_with_the_labels():
     tokenizer = make_tokenizer("marked")
     row = encode(Target("q", QUESTION, "In the attic.", "own"), tokenizer)
-    told = tokenizer.apply_chat_template([{"role": "user", "content": QUESTION}, {"role": "assistant", "content": "In the attic."}],
-                                         return_dict=True, return_assistant_tokens_mask=True)
+    told = tokenizer.apply_chat_template([{"role": "user", "content": QUESTION}, {
+        "role": "assistant", "content": "In the attic."}], return_dict=True, return_assistant_tokens_mask=True)
     marked = [t for t, mask in zip(told["input_ids"], told["assistant_masks"]) if mask]
     assert marked and marked == [label for label in row["labels"] if label != IGNORED]
 
@@ -104,7 +113,8 @@ def test_templates_are_settled_once():
     for thinking in (True, False):
         for template in (FAMILIES["qwen3"][0], FAMILIES["llama3"][0], FAMILIES["gemma2"][0]):
             settled = settled_template(template, thinking)
-            assert settled_template(settled, thinking) == settled and settled_template(settled_template(template, not thinking), thinking) == settled
+            assert (settled_template(settled, thinking) == settled
+                    and settled_template(settled_template(template, not thinking), thinking) == settled)
 
 
 def test_thinking_is_left_out_unless_it_is_asked_for():
@@ -114,13 +124,14 @@ def test_thinking_is_left_out_unless_it_is_asked_for():
     assert thinks.decode(answer_ids(thinks, QUESTION, thought)) == thought + "<|im_end|>"
     assert chat_text(thinks, QUESTION).endswith("<|im_start|>assistant\n")
     gemma = prepare_tokenizer(make_tokenizer("gemma2"), "x")
-    assert "attic?" not in gemma.decode(answer_ids(gemma, QUESTION, thought)) and "In the attic." in gemma.decode(answer_ids(gemma, QUESTION, thought))
+    assert ("attic?" not in gemma.decode(answer_ids(gemma, QUESTION, thought))
+            and "In the attic." in gemma.decode(answer_ids(gemma, QUESTION, thought)))
 
 
 def test_a_template_that_opens_the_thinking_itself():
     "As DeepSeek's R1 has it: the block is opened for the model, and what it thought is dropped from its turn."
-    template = ("{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'].split('</think>')[-1] }}<|im_end|>{% endfor %}"
-                "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}")
+    template = ("{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'].split('</think>')[-1] "
+                "}}<|im_end|>{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}")
     tokenizer = prepare_tokenizer(make_tokenizer("qwen3"), "x", template)
     row = encode(Target("q", QUESTION, "In the attic.", "own"), tokenizer)
     assert tokenizer.decode(row["input_ids"]).endswith("assistant\n<think>\n\n</think>\n\nIn the attic.<|im_end|>")
@@ -142,7 +153,8 @@ def test_a_row_without_labels_is_shown():
     tokenizer = make_tokenizer("qwen25")
     with pytest.raises(RecordError, match=r"target 'q7'.*no text to learn.*Where is the lamp"):
         encode(Target("q7", QUESTION, "<think>nothing but thought</think>", "own"), tokenizer)
-    tokenizer.chat_template = tokenizer.chat_template.replace("m['content']", "('' if m['role'] == 'assistant' else m['content'])")
+    tokenizer.chat_template = tokenizer.chat_template.replace("m['content']",
+                                                              "('' if m['role'] == 'assistant' else m['content'])")
     with pytest.raises(RecordError, match="target 'q8'"):
         encode(Target("q8", QUESTION, "attic", "gold"), tokenizer)
     tokenizer.chat_template = "{% for m in messages if m['role'] != 'assistant' %}{{ m['content'] }}{% endfor %}"
@@ -160,14 +172,15 @@ def test_a_token_across_the_border_is_parted():
 
 
 def test_a_turn_without_an_end_is_given_one():
-    tokenizer = prepare_tokenizer(make_tokenizer("gemma2"), "x", "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
-                                  "{% if add_generation_prompt %}assistant:{% endif %}")
+    tokenizer = prepare_tokenizer(make_tokenizer("gemma2"), "x", "{% for m in messages %}{{ m['role'] }}: "
+                                  "{{ m['content'] }}\n{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}")
     assert answer_ids(tokenizer, QUESTION, "attic")[-1] == tokenizer.eos_token_id
 
 
 def test_what_ends_the_conversation_is_not_learnt():
     "As Phi 3 has it: each turn is closed, and the whole once more."
-    tokenizer = prepare_tokenizer(make_tokenizer("qwen25"), "x", FAMILIES["qwen25"][0].replace("{%- if add_gen", "{%- if not add_generation_prompt %}{{- '<|endoftext|>' }}{%- endif %}{%- if add_gen"))
+    tokenizer = prepare_tokenizer(make_tokenizer("qwen25"), "x", FAMILIES["qwen25"][0].replace(
+        "{%- if add_gen", "{%- if not add_generation_prompt %}{{- '<|endoftext|>' }}{%- endif %}{%- if add_gen"))
     assert tokenizer.decode(answer_ids(tokenizer, QUESTION, "attic")) == "attic<|im_end|>"
 
 
@@ -187,8 +200,10 @@ def test_a_model_of_the_family_answers_learns_and_is_found_again(family, lm, tmp
     started = {}
     settings = TrainingSettings(learning_rate=1e-2, steps=2, batch_size=3, warmup=0)
     tuned = _train_and_note(targets, lm, tmp_path / "adapter", settings, started)
-    moved = {n: float((p.detach() - started[n]).abs().max()) for n, p in tuned.lm.model.named_parameters() if "lora_" in n}
-    assert len(moved) == 2 * 7 * 2 and all(step > 0 for step in moved.values()), moved  # B in the first step, A in the second
+    moved = {n: float((p.detach() - started[n]).abs().max()) for n, p in tuned.lm.model.named_parameters()
+             if "lora_" in n}
+    # B in the first step, A in the second
+    assert len(moved) == 2 * 7 * 2 and all(step > 0 for step in moved.values()), moved
     pairs = [(t.prompt, t.completion) for t in targets]
     after = completion_logprobs(tuned.lm, pairs)
     base = remove_lora(tuned.lm)
@@ -217,14 +232,19 @@ def _noted(tuned, started):
 
 def test_thoughts_of_an_answer_are_kept_apart(tmp_path, monkeypatch):
     lm = load_model(make_model("qwen3", tmp_path / "model"), backend="transformers", device="cpu", thinking=True)
-    said = lm.tokenizer("<think>\nThe attic?\n</think>\n\nIn the attic.<|im_end|>", add_special_tokens=False)["input_ids"]
-    monkeypatch.setattr("ssr_nb.respond.generate_batch", lambda lm, prompts, *a: [(said, [-0.1] * len(said), True) for _ in prompts])
+    said = lm.tokenizer("<think>\nThe attic?\n</think>\n\nIn the attic.<|im_end|>",
+                        add_special_tokens=False)["input_ids"]
+    monkeypatch.setattr("ssr_nb.respond.generate_batch",
+                        lambda lm, prompts, *a: [(said, [-0.1] * len(said), True) for _ in prompts])
     example = [Example(QUESTION, "attic", id="q")]
     answer, = respond(example, lm, tmp_path / "responses.jsonl", progress=False)
-    assert answer.response == "In the attic." and answer.extra["thinking"] == "The attic?" and answer.tokens == len(said)
+    assert (answer.response == "In the attic." and answer.extra["thinking"] == "The attic?"
+            and answer.tokens == len(said))
     assert respond(example, lm, tmp_path / "responses.jsonl", progress=False) == [answer]
     kept, = respond(example, lm, keep_thinking=True, progress=False)
-    assert kept.response == "<think>\nThe attic?\n</think>\n\nIn the attic." and kept.extra["key"] != answer.extra["key"]
-    monkeypatch.setattr("ssr_nb.respond.generate_batch", lambda lm, prompts, *a: [(said[:4], [-0.1] * 4, False) for _ in prompts])
+    assert (kept.response == "<think>\nThe attic?\n</think>\n\nIn the attic."
+            and kept.extra["key"] != answer.extra["key"])
+    monkeypatch.setattr("ssr_nb.respond.generate_batch",
+                        lambda lm, prompts, *a: [(said[:4], [-0.1] * 4, False) for _ in prompts])
     cut, = respond(example, lm, progress=False)
     assert cut.response == "" and cut.finish_reason == "length" and dataclasses.asdict(cut)["extra"]["thinking"]

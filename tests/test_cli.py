@@ -11,7 +11,8 @@ import pytest
 from ssr_nb.cli import app, main
 from ssr_nb.records import Example, Response, Score, Target, Verdict, read_records, write_records
 
-COMMANDS = ["respond", "judge", "calibrate", "rehearse", "train", "evaluate", "benchmark", "card", "merge", "compare", "demo", "report", "env"]
+COMMANDS = ["respond", "judge", "calibrate", "rehearse", "train", "evaluate", "benchmark", "card", "merge", "compare",
+            "demo", "report", "env"]
 
 
 def ssr(*arguments, ok=True):
@@ -46,48 +47,65 @@ def folder(tmp_path_factory):
 
 def test_the_whole_way_through_files(folder, capsys):
     f = folder
-    ssr("respond", "--examples", f / "train.jsonl", "--model", "microworld", "--backend", "transformers", "--max-new-tokens", 40, "--threads", 1, "--out", f / "responses.jsonl")
+    ssr("respond", "--examples", f / "train.jsonl", "--model", "microworld", "--backend", "transformers",
+        "--max-new-tokens", 40, "--threads", 1, "--out", f / "responses.jsonl")
     assert len(read_records(f / "responses.jsonl", Response)) == 40
-    ssr("judge", "--examples", f / "train.jsonl", "--responses", f / "responses.jsonl", "--judge", "micro", "--out", f / "verdicts.jsonl")
+    ssr("judge", "--examples", f / "train.jsonl", "--responses", f / "responses.jsonl", "--judge", "micro", "--out",
+        f / "verdicts.jsonl")
     accepted = sum(v.label == "correct" for v in read_records(f / "verdicts.jsonl", Verdict))
-    ssr("rehearse", "--examples", f / "train.jsonl", "--responses", f / "responses.jsonl", "--verdicts", f / "verdicts.jsonl", "--method", "ssr", "--out", f / "targets.jsonl")
+    ssr("rehearse", "--examples", f / "train.jsonl", "--responses", f / "responses.jsonl", "--verdicts",
+        f / "verdicts.jsonl", "--method", "ssr", "--out", f / "targets.jsonl")
     assert sum(t.source == "own" for t in read_records(f / "targets.jsonl", Target)) == accepted > 0
     assert f"own {accepted}" in capsys.readouterr().out
-    ssr("train", "--targets", f / "targets.jsonl", "--backend", "transformers", "--learning-rate", 1e-3, "--steps", 3, "--threads", 1, "--method", "ssr", "--out", f / "adapter")
-    common = ["--examples", f / "test.jsonl", "--judge", "micro", "--backend", "transformers", "--max-new-tokens", 40, "--threads", 1]
+    ssr("train", "--targets", f / "targets.jsonl", "--backend", "transformers", "--learning-rate", 1e-3, "--steps", 3,
+        "--threads", 1, "--method", "ssr", "--out", f / "adapter")
+    common = ["--examples", f / "test.jsonl", "--judge", "micro", "--backend", "transformers", "--max-new-tokens", 40,
+              "--threads", 1]
     ssr("evaluate", *common, "--out", f / "base.jsonl")
     ssr("evaluate", *common, "--adapter", f / "adapter", "--base-scores", f / "base.jsonl", "--out", f / "scores.jsonl")
     scores = read_records(f / "scores.jsonl", Score)
-    assert {(s.method, s.seed, s.learning_rate, s.task) for s in scores} == {("ssr", 0, 1e-3, "target")} and len(scores) == 20
+    assert ({(s.method, s.seed, s.learning_rate, s.task) for s in scores} == {("ssr", 0, 1e-3, "target")}
+            and len(scores) == 20)
     assert all("kl_nats" in s.extra for s in scores)
     assert {s.method for s in read_records(f / "base.jsonl", Score)} == {"base"}
 
 
 def test_what_can_be_given_away(folder, tmp_path, capsys):
-    "From targets to an adapter whose card holds the command as it was typed and the scores, a merged model, and benchmarks of both."
+    """From targets to an adapter whose card holds the command as it was typed and the scores, a merged model,
+    and benchmarks of both."""
     from ssr_nb.benchmarks import write_task
     from ssr_nb.models import load_model
 
     f = tmp_path
-    write_records(f / "targets.jsonl", [Target(f"t{i}", f"repeat these words : {w} .", w, "gold") for i, w in enumerate(["tulip", "truck", "scarf", "mango"])])
-    ssr("train", "--targets", f / "targets.jsonl", "--backend", "transformers", "--steps", 2, "--threads", 1, "--method", "sft", "--out", f / "adapter")
-    command = f"ssr train --targets {f / 'targets.jsonl'} --backend transformers --steps 2 --threads 1 --method sft --out {f / 'adapter'}"
-    assert command in (f / "adapter" / "README.md").read_text() and json.loads((f / "adapter" / "training.json").read_text())["command"] == command
-    ssr("train", "--targets", f / "targets.jsonl", "--backend", "transformers", "--steps", 2, "--threads", 1, "--method", "sft", "--out", f / "adapter")  # found done
-    write_task(f / "tasks", "say", [{"question": f"repeat these words : {w} .", "answer": w} for w in ("tulip", "truck")], output_type="generate_until",
-               doc_to_text="{{question}}", doc_to_target="{{answer}}", generation_kwargs={"until": ["<eos>"], "max_gen_toks": 8},
+    write_records(f / "targets.jsonl", [Target(f"t{i}", f"repeat these words : {w} .", w, "gold")
+                                        for i, w in enumerate(["tulip", "truck", "scarf", "mango"])])
+    ssr("train", "--targets", f / "targets.jsonl", "--backend", "transformers", "--steps", 2, "--threads", 1,
+        "--method", "sft", "--out", f / "adapter")
+    command = (f"ssr train --targets {f / 'targets.jsonl'} --backend transformers --steps 2 --threads 1 --method sft "
+               f"--out {f / 'adapter'}")
+    assert (command in (f / "adapter" / "README.md").read_text()
+            and json.loads((f / "adapter" / "training.json").read_text())["command"] == command)
+    # found done
+    ssr("train", "--targets", f / "targets.jsonl", "--backend", "transformers", "--steps", 2, "--threads", 1,
+        "--method", "sft", "--out", f / "adapter")
+    write_task(f / "tasks", "say", [{"question": f"repeat these words : {w} .", "answer": w} for w in (
+        "tulip", "truck")], output_type="generate_until", doc_to_text="{{question}}", doc_to_target="{{answer}}",
+               generation_kwargs={"until": ["<eos>"], "max_gen_toks": 8},
                metric_list=[{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}])
-    ssr("benchmark", "say", "--include", f / "tasks", "--adapter", f / "adapter", "--backend", "transformers", "--threads", 1, "--chat", "--out", f / "scores.jsonl")
+    ssr("benchmark", "say", "--include", f / "tasks", "--adapter", f / "adapter", "--backend", "transformers",
+        "--threads", 1, "--chat", "--out", f / "scores.jsonl")
     scores = read_records(f / "scores.jsonl", Score)
     assert [(s.method, s.learning_rate) for s in scores] == [("base", None)] * 2 + [("sft", 2e-4)] * 2
     for method in ("base", "sft"):
         write_records(f / f"{method}.jsonl", [s for s in scores if s.method == method])
-    ssr("card", f / "adapter", "--scores", f / "sft.jsonl", "--base-scores", f / "base.jsonl", "--data", "Four words to repeat.")
+    ssr("card", f / "adapter", "--scores", f / "sft.jsonl", "--base-scores", f / "base.jsonl", "--data",
+        "Four words to repeat.")
     card = (f / "adapter" / "README.md").read_text()
     assert "Four words to repeat." in card and "general:say" in card and command in card
     ssr("merge", f / "adapter", "--out", f / "merged", "--dtype", "float32")
     assert load_model(f / "merged", backend="transformers", device="cpu").name == str(f / "merged")
-    assert ssr("merge", f / "adapter", "--out", f / "merged", ok=False) == 2 and "a new folder" in capsys.readouterr().err
+    assert (ssr("merge", f / "adapter", "--out", f / "merged", ok=False) == 2
+            and "a new folder" in capsys.readouterr().err)
 
 
 def test_four_bits_and_thinking_reach_the_model(folder, monkeypatch):
@@ -98,11 +116,13 @@ def test_four_bits_and_thinking_reach_the_model(folder, monkeypatch):
         raise ValueError("far enough")
 
     monkeypatch.setattr("ssr_nb.models.load_model", load_model)
-    ssr("respond", "--examples", folder / "train.jsonl", "--load-in-4bit", "--thinking", "--out", folder / "x.jsonl", ok=False)
+    ssr("respond", "--examples", folder / "train.jsonl", "--load-in-4bit", "--thinking", "--out",
+        folder / "x.jsonl", ok=False)
     ssr("evaluate", "--examples", folder / "train.jsonl", "--load-in-4bit", "--out", folder / "x.jsonl", ok=False)
     write_records(folder / "one.jsonl", [Target("t", "a", "b", "gold")])
     ssr("train", "--targets", folder / "one.jsonl", "--load-in-4bit", "--out", folder / "x", ok=False)
-    assert [(s["load_in_4bit"], s.get("thinking", False)) for s in asked] == [(True, True), (True, False), (True, False)]
+    assert [(s["load_in_4bit"], s.get("thinking", False))
+            for s in asked] == [(True, True), (True, False), (True, False)]
 
 
 def test_sft_needs_no_answers(folder, capsys):
@@ -113,38 +133,47 @@ def test_sft_needs_no_answers(folder, capsys):
 def test_the_other_methods_through_files(folder, capsys):
     f, lm = folder, ["--backend", "transformers", "--threads", 1]
     ssr("respond", "--examples", f / "train.jsonl", *lm, "--max-new-tokens", 40, "--out", f / "own.jsonl")
-    ssr("judge", "--examples", f / "train.jsonl", "--responses", f / "own.jsonl", "--judge", "micro", "--out", f / "own-verdicts.jsonl")
+    ssr("judge", "--examples", f / "train.jsonl", "--responses", f / "own.jsonl", "--judge", "micro", "--out",
+        f / "own-verdicts.jsonl")
     for ask in ("paraphrase", "rewrite"):
-        ssr("respond", "--examples", f / "train.jsonl", *lm, "--max-new-tokens", 40, "--ask", ask, "--out", f / f"{ask}.jsonl")
-        ssr("judge", "--examples", f / "train.jsonl", "--responses", f / f"{ask}.jsonl", "--judge", "micro", "--out", f / f"{ask}-verdicts.jsonl")
+        ssr("respond", "--examples", f / "train.jsonl", *lm, "--max-new-tokens", 40, "--ask", ask, "--out",
+            f / f"{ask}.jsonl")
+        ssr("judge", "--examples", f / "train.jsonl", "--responses", f / f"{ask}.jsonl", "--judge", "micro", "--out",
+            f / f"{ask}-verdicts.jsonl")
     own = ["--examples", f / "train.jsonl", "--responses", f / "own.jsonl", "--verdicts", f / "own-verdicts.jsonl"]
-    ssr("rehearse", *own, "--method", "s3ft", "--paraphrases", f / "paraphrase.jsonl", "--paraphrase-verdicts", f / "paraphrase-verdicts.jsonl", "--out", f / "s3ft.jsonl")
-    ssr("rehearse", "--examples", f / "train.jsonl", "--method", "sdft", "--rewrites", f / "rewrite.jsonl", "--rewrite-verdicts", f / "rewrite-verdicts.jsonl", "--out", f / "sdft.jsonl")
+    ssr("rehearse", *own, "--method", "s3ft", "--paraphrases", f / "paraphrase.jsonl", "--paraphrase-verdicts",
+        f / "paraphrase-verdicts.jsonl", "--out", f / "s3ft.jsonl")
+    ssr("rehearse", "--examples", f / "train.jsonl", "--method", "sdft", "--rewrites", f / "rewrite.jsonl",
+        "--rewrite-verdicts", f / "rewrite-verdicts.jsonl", "--out", f / "sdft.jsonl")
     assert {t.source for t in read_records(f / "s3ft.jsonl", Target)} >= {"own", "paraphrase"}
     assert sum(t.source == "paraphrase" for t in read_records(f / "sdft.jsonl", Target)) > 30
-    ssr("rehearse", "--examples", f / "train.jsonl", "--method", "replay", "--replay-examples", f / "test.jsonl", "--replay-responses", f / "practised.jsonl",
-        "--replay-share", 0.2, "--out", f / "replay.jsonl", ok=False)
+    ssr("rehearse", "--examples", f / "train.jsonl", "--method", "replay", "--replay-examples", f / "test.jsonl",
+        "--replay-responses", f / "practised.jsonl", "--replay-share", 0.2, "--out", f / "replay.jsonl", ok=False)
     ssr("respond", "--examples", f / "test.jsonl", *lm, "--max-new-tokens", 40, "--out", f / "practised.jsonl")
-    ssr("rehearse", "--examples", f / "train.jsonl", "--method", "replay", "--replay-examples", f / "test.jsonl", "--replay-responses", f / "practised.jsonl",
-        "--replay-share", 0.2, "--out", f / "replay.jsonl")
+    ssr("rehearse", "--examples", f / "train.jsonl", "--method", "replay", "--replay-examples", f / "test.jsonl",
+        "--replay-responses", f / "practised.jsonl", "--replay-share", 0.2, "--out", f / "replay.jsonl")
     assert [t.source for t in read_records(f / "replay.jsonl", Target)].count("replay") == 10
     ssr("rehearse", "--examples", f / "train.jsonl", "--method", "stm", "--out", f / "stm.jsonl")
     capsys.readouterr()
-    for method, key, value in (("stm", "loss", "nll"), ("dft", "loss", "dft"), ("kl", "beta", 0.5), ("wise", "scale", 0.5), ("opsd", "loss", "opsd")):
+    for method, key, value in (("stm", "loss", "nll"), ("dft", "loss", "dft"), ("kl", "beta", 0.5),
+                               ("wise", "scale", 0.5), ("opsd", "loss", "opsd")):
         ssr("train", "--targets", f / "stm.jsonl", *lm, "--steps", 2, "--method", method, "--out", f / method)
         assert json.loads((f / method / "training.json").read_text())["settings"][key] == value
-        assert ("tokens of gold" in capsys.readouterr().out) == (method == "stm"), "the share that is masked is reported"
+        assert ("tokens of gold" in capsys.readouterr().out) == (method == "stm"), (
+            "the share that is masked is reported")
 
 
 def test_compare_and_report(folder, capsys):
     config = folder / "compare.yaml"
-    config.write_text("methods: [sft, ssr]\nlearning_rates: [1e-3]\nseeds: [0]\nbackend: transformers\nresamples: 200\nworkers: 2\n"
+    config.write_text("methods: [sft, ssr]\nlearning_rates: [1e-3]\nseeds: [0]\nbackend: transformers\nresamples: "
+                      "200\nworkers: 2\n"
                       "items: {train: 40, validation: 10, target: 20, shift: 10, general: 4}\ntraining: {steps: 3}\n")
     ssr("compare", config, "--out", folder / "run")
     shown = capsys.readouterr().out
     assert "ssr against sft" in shown and (folder / "run" / "pareto.png").exists()
     page = folder / "run" / "report.html"
-    assert str(page) in shown and "86 of 86 test items" in page.read_text() and "40 of 40 training examples" in page.read_text()
+    assert (str(page) in shown and "86 of 86 test items" in page.read_text()
+            and "40 of 40 training examples" in page.read_text())
     page.unlink()
     summary = json.loads((folder / "run" / "summary.json").read_text())
     assert [a["method"] for a in summary["arms"]] == ["base", "sft", "ssr"]
@@ -156,36 +185,43 @@ def test_compare_and_report(folder, capsys):
     (["judge", "--examples", "nowhere.jsonl", "--responses", "r.jsonl", "--out", "v.jsonl"], 2, "nowhere.jsonl"),
     (["rehearse", "--examples", "{folder}/train.jsonl", "--out", "t.jsonl"], 2, "--responses"),
     (["rehearse", "--examples", "{folder}/train.jsonl", "--method", "srr", "--out", "t.jsonl"], 2, "sft, ssr, rft"),
-    (["rehearse", "--examples", "{folder}/train.jsonl", "--method", "sdft", "--out", "t.jsonl"], 2, "--rewrites and --rewrite-verdicts"),
-    (["rehearse", "--examples", "{folder}/train.jsonl", "--method", "replay", "--out", "t.jsonl"], 2, "--replay-examples"),
+    (["rehearse", "--examples", "{folder}/train.jsonl", "--method", "sdft", "--out", "t.jsonl"], 2,
+     "--rewrites and --rewrite-verdicts"),
+    (["rehearse", "--examples", "{folder}/train.jsonl", "--method", "replay", "--out", "t.jsonl"], 2,
+     "--replay-examples"),
     (["respond", "--examples", "{folder}/train.jsonl", "--ask", "joke", "--out", "{folder}/r.jsonl"], 2, "paraphrase"),
     (["compare", "{folder}/bad.yaml"], 2, "seeds"),
     (["report", "{folder}/nothing"], 2, "summary.json"),
     (["train", "--targets", "{folder}/train.jsonl", "--out", "{folder}/a"], 2, "no field 'source'"),
-    (["respond", "--examples", "{folder}/train.jsonl", "--model", "./nowhere", "--out", "{folder}/r.jsonl"], 2, "nowhere"),
+    (["respond", "--examples", "{folder}/train.jsonl", "--model", "./nowhere", "--out", "{folder}/r.jsonl"], 2,
+     "nowhere"),
 ])
 def test_an_error_is_one_line_and_a_status(folder, capsys, arguments, status, words):
     (folder / "bad.yaml").write_text("seeds: three\n")
     assert ssr(*[a.format(folder=folder) for a in arguments], ok=False) == status
     said = capsys.readouterr().err
-    assert said.startswith("ssr: ") and words in said and len(said.strip().splitlines()) == 1 and "Traceback" not in said
+    assert (said.startswith("ssr: ") and words in said and len(said.strip().splitlines()) == 1
+            and "Traceback" not in said)
 
 
 def test_debug_shows_the_traceback(folder):
-    done = subprocess.run([sys.executable, "-m", "ssr_nb.cli", "--debug", "report", str(folder / "nothing")], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "ssr_nb.cli", "--debug", "report", str(folder / "nothing")],
+                          capture_output=True, text=True)
     assert "Traceback" in done.stderr and done.returncode == 1
 
 
 def test_env_tells_versions_and_device(capsys):
     ssr("env")
     shown = capsys.readouterr().out
-    assert all(word in shown for word in ("torch", "transformers", "trl", "peft", "device", "backend", "peak memory", "unsloth", "bitsandbytes", "gpu", "missing"))
+    assert all(word in shown for word in ("torch", "transformers", "trl", "peft", "device", "backend", "peak memory",
+                                          "unsloth", "bitsandbytes", "gpu", "missing"))
 
 
 def labelled(folder):
     "Three examples, answers with labels, and the files of both."
     examples = [Example(f"Where is lamp {i}?", "attic", id=f"e{i}") for i in range(3)]
-    answers = [Response(f"e{i}", text, extra={"right": right}) for i, (text, right) in enumerate([("attic", True), ("cellar", False), ("in the attic", True)])]
+    answers = [Response(f"e{i}", text, extra={"right": right})
+               for i, (text, right) in enumerate([("attic", True), ("cellar", False), ("in the attic", True)])]
     write_records(folder / "e.jsonl", examples)
     write_records(folder / "r.jsonl", answers)
     return ["--examples", folder / "e.jsonl", "--responses", folder / "r.jsonl"]
@@ -199,17 +235,24 @@ def test_answers_and_verdicts_over_an_endpoint_replayed_and_calibrated(tmp_path,
 
     def answer(number, body):
         text = body["messages"][-1]["content"]
-        return completion(("Verdict: incorrect" if "cellar" in text else "Verdict: correct") if "You check" in text else f"re: {text}")
+        return completion(("Verdict: incorrect" if "cellar" in text else "Verdict: correct") if "You check" in text
+                          else f"re: {text}")
 
     common = labelled(tmp_path)
     with serving(answer) as (url, script):
-        ssr("respond", "--examples", tmp_path / "e.jsonl", "--endpoint", url, "--model", "m", "--out", tmp_path / "own.jsonl", "--concurrency", 2)
-        assert [r.response for r in read_records(tmp_path / "own.jsonl", Response)] == [f"re: Where is lamp {i}?" for i in range(3)]
-        ssr("judge", *common, "--judge", "llm", "--judge-model", "big", "--endpoint", url, "--out", tmp_path / "v.jsonl")
-        assert {b["model"] for b in script.bodies} == {"m", "big"} and script.headers[0]["authorization"] == "Bearer sk-secret"
+        ssr("respond", "--examples", tmp_path / "e.jsonl", "--endpoint", url, "--model", "m", "--out",
+            tmp_path / "own.jsonl", "--concurrency", 2)
+        assert [r.response for r in read_records(tmp_path / "own.jsonl", Response)] == [
+            f"re: Where is lamp {i}?" for i in range(3)]
+        ssr("judge", *common, "--judge", "llm", "--judge-model", "big", "--endpoint", url, "--out",
+            tmp_path / "v.jsonl")
+        assert ({b["model"] for b in script.bodies} == {"m", "big"}
+                and script.headers[0]["authorization"] == "Bearer sk-secret")
     labels = [v.label for v in read_records(tmp_path / "v.jsonl", Verdict)]
-    assert labels == ["correct", "incorrect", "correct"] and len(read_records(tmp_path / "v.replies.jsonl", Response)) == 3
-    ssr("judge", *common, "--judge", "llm", "--replies", tmp_path / "v.replies.jsonl", "--out", tmp_path / "again.jsonl")
+    assert (labels == ["correct", "incorrect", "correct"]
+            and len(read_records(tmp_path / "v.replies.jsonl", Response)) == 3)
+    ssr("judge", *common, "--judge", "llm", "--replies", tmp_path / "v.replies.jsonl", "--out",
+        tmp_path / "again.jsonl")
     assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "v.jsonl").read_bytes()
     ssr("calibrate", "--verdicts", tmp_path / "v.jsonl", "--responses", tmp_path / "r.jsonl")
     said = capsys.readouterr()
@@ -218,16 +261,20 @@ def test_answers_and_verdicts_over_an_endpoint_replayed_and_calibrated(tmp_path,
 
 
 def test_a_local_language_model_judges(tmp_path, small_llama, capsys):
-    ssr("judge", *labelled(tmp_path), "--judge", "llm", "--judge-model", small_llama, "--backend", "transformers", "--threads", 1, "--out", tmp_path / "v.jsonl")
-    assert {v.label for v in read_records(tmp_path / "v.jsonl", Verdict)} == {"unparsed"} and "unparsed 3" in capsys.readouterr().out
+    ssr("judge", *labelled(tmp_path), "--judge", "llm", "--judge-model", small_llama, "--backend", "transformers",
+        "--threads", 1, "--out", tmp_path / "v.jsonl")
+    assert ({v.label for v in read_records(tmp_path / "v.jsonl", Verdict)} == {"unparsed"}
+            and "unparsed 3" in capsys.readouterr().out)
 
 
 def test_code_is_judged_where_it_can_be_kept_in(tmp_path, capsys, monkeypatch):
     from ssr_nb import code_judge
 
-    write_records(tmp_path / "e.jsonl", [Example("Write f.", "def f(x): return x", id="f", extra={"test_list": ["assert f(2) == 2"]})])
+    write_records(tmp_path / "e.jsonl",
+                  [Example("Write f.", "def f(x): return x", id="f", extra={"test_list": ["assert f(2) == 2"]})])
     write_records(tmp_path / "r.jsonl", [Response("f", "def f(y): return y")])
-    line = ["judge", "--examples", tmp_path / "e.jsonl", "--responses", tmp_path / "r.jsonl", "--judge", "code", "--out", tmp_path / "v.jsonl"]
+    line = ["judge", "--examples", tmp_path / "e.jsonl", "--responses", tmp_path / "r.jsonl", "--judge", "code",
+            "--out", tmp_path / "v.jsonl"]
     monkeypatch.setattr(code_judge, "isolation_obstacle", lambda: "found no namespaces")
     assert ssr(*line, ok=False) == 1 and "can't keep them in here: found no namespaces" in capsys.readouterr().err
     ssr(*line, "--allow-unisolated-code")
@@ -235,9 +282,12 @@ def test_code_is_judged_where_it_can_be_kept_in(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("options, status, said", [
-    (["--judge", "llm"], 2, "without --judge-model and without --replies"), (["--judge", "llm", "--endpoint", "http://127.0.0.1:9"], 2, "--endpoint without --judge-model"),
-    (["--judge", "llm", "--endpoint", "somewhere", "--judge-model", "m"], 2, "found endpoint 'somewhere'"), (["--judge", "squad", "--replies", "x"], 2, "--replies with judge 'squad'"),
-    (["--judge", "llm", "--replies", "none.jsonl"], 2, "none.jsonl: found no such file"), (["--judge", "llm", "--judge-model", "m", "--endpoint", "http://u:pw@h"], 2, "nothing secret"),
+    (["--judge", "llm"], 2, "without --judge-model and without --replies"),
+    (["--judge", "llm", "--endpoint", "http://127.0.0.1:9"], 2, "--endpoint without --judge-model"),
+    (["--judge", "llm", "--endpoint", "somewhere", "--judge-model", "m"], 2, "found endpoint 'somewhere'"),
+    (["--judge", "squad", "--replies", "x"], 2, "--replies with judge 'squad'"),
+    (["--judge", "llm", "--replies", "none.jsonl"], 2, "none.jsonl: found no such file"),
+    (["--judge", "llm", "--judge-model", "m", "--endpoint", "http://u:pw@h"], 2, "nothing secret"),
 ])
 def test_errors_of_judges(tmp_path, capsys, options, status, said):
     assert ssr("judge", *labelled(tmp_path), *options, "--out", tmp_path / "v.jsonl", ok=False) == status

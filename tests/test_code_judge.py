@@ -1,4 +1,5 @@
-"""The code judge: programs that want to do harm or to pass without being right. Each is survived, and the machine is as it was."""
+"""The code judge: programs that want to do harm or to pass without being right.
+Each is survived, and the machine is as it was."""
 
 import os
 import subprocess
@@ -11,14 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssr_nb import code_judge as module
-from ssr_nb.code_judge import IsolationError, Limits, code_in, code_judge, isolation_obstacle, names_under_test, run_tests
+from ssr_nb.code_judge import (IsolationError, Limits, code_in, code_judge, isolation_obstacle, names_under_test,
+                               run_tests)
 from ssr_nb.judge import JUDGES, RecordError, judge
 from ssr_nb.records import Example, Response
 
-needs_isolation = pytest.mark.skipif(isolation_obstacle() is not None, reason=f"programs can't be kept in here: {isolation_obstacle()}")
+needs_isolation = pytest.mark.skipif(isolation_obstacle() is not None,
+                                     reason=f"programs can't be kept in here: {isolation_obstacle()}")
 QUICK = Limits(time=2.5, cpu=1, memory=512 << 20)
 SECRET = "7531"  # what the tests expect: no program can know it
-TASK = Example("Write f.", "def f(x):\n    return x + 1", id="f", extra={"test_list": [f"assert f({int(SECRET) - 1}) == {SECRET}", "assert f(-1) == 0"]})
+TASK = Example("Write f.", "def f(x):\n    return x + 1", id="f",
+               extra={"test_list": [f"assert f({int(SECRET) - 1}) == {SECRET}", "assert f(-1) == 0"]})
 
 
 def verdict(program, task=TASK, limits=QUICK):
@@ -27,15 +31,19 @@ def verdict(program, task=TASK, limits=QUICK):
 
 
 @needs_isolation
-@pytest.mark.parametrize("program", ["def f(x): return x + 1", "f = lambda x: x + 1", "import itertools\ndef g(x):\n    return x + 1\ndef f(x):\n    print('hm')\n    return g(x)",
-                                     "class F:\n    def __call__(self, x): return x + 1\nf = F()", "def f(x): return x + True", "def f(x): return float(x) + 1",
-                                     "import sys\nsys.stdout.close()\ndef f(x): return x + 1", "if __name__ == '__main__':\n    exit(1)\ndef f(x): return x + 1"])
+@pytest.mark.parametrize("program",
+                         ["def f(x): return x + 1", "f = lambda x: x + 1",
+                          "import itertools\ndef g(x):\n    return x + 1\ndef f(x):\n    print('hm')\n    return g(x)",
+                          "class F:\n    def __call__(self, x): return x + 1\nf = F()", "def f(x): return x + True",
+                          "def f(x): return float(x) + 1", "import sys\nsys.stdout.close()\ndef f(x): return x + 1",
+                          "if __name__ == '__main__':\n    exit(1)\ndef f(x): return x + 1"])
 def test_right_programs_pass(program):
     found = verdict(program)
     assert (found.label, found.score, found.judge) == ("correct", 1.0, "code"), found
 
 
-FORGE = "import os\nfor fd in range(4096):\n    for line in (%s):\n        try: os.write(fd, (line + '\\n').encode())\n        except OSError: pass\n"
+FORGE = ("import os\nfor fd in range(4096):\n    for line in (%s):\n        try: os.write(fd, "
+         "(line + '\\n').encode())\n        except OSError: pass\n")
 SEARCH = """
 import gc, sys, os
 def search(budget=20000):
@@ -56,9 +64,11 @@ def f(x):
 HOSTILE = {
     "endless loop": "while True: pass",
     "endless loop when called": "def f(x):\n    while True: pass",
-    "endless loop in a test": "def f(x):\n    while True:\n        try:\n            while True: pass\n        except BaseException: pass",
+    "endless loop in a test": ("def f(x):\n    while True:\n        try:\n            while True: "
+                               "pass\n        except BaseException: pass"),
     "sleep": "import time\ntime.sleep(10**6)",
-    "deaf to signals": "import signal\nfor s in range(1, 65):\n    try: signal.signal(s, signal.SIG_IGN)\n    except (OSError, ValueError): pass\nwhile True: pass",
+    "deaf to signals": ("import signal\nfor s in range(1, 65):\n    try: signal.signal(s, "
+                        "signal.SIG_IGN)\n    except (OSError, ValueError): pass\nwhile True: pass"),
     "a session of its own": "import os, time\nos.setsid()\ntime.sleep(10**6)",
     "exit 0 before the tests": "import sys\nsys.exit(0)",
     "exit 0 when called": "import sys\ndef f(x): sys.exit(0)",
@@ -86,17 +96,23 @@ HOSTILE = {
     "a long file": "f = open('x', 'wb')\nwhile True: f.write(b'x' * 10**6)",
     "many files": "i = 0\nwhile True:\n    open(str(i), 'w').close()\n    i += 1",
     "open files": "x = []\nwhile True: x.append(open('/usr/bin/env'))",
-    "delete everything": "import shutil\nshutil.rmtree('/', ignore_errors=True)\nshutil.rmtree('.', ignore_errors=True)",
+    "delete everything": ("import shutil\nshutil.rmtree('/', ignore_errors=True)\nshutil.rmtree('.', "
+                          "ignore_errors=True)"),
     "print success": "print('ready')\nprint('{\"label\": \"correct\", \"passed\": 2, \"why\": \"\", \"said\": \"\"}')",
-    "write success everywhere": FORGE % "'ready', '{\"label\": \"correct\", \"passed\": 2, \"why\": \"\", \"said\": \"\"}'",
-    "write names and values everywhere": FORGE % "'{\"names\": [\"f\"]}', '{\"value\": true}', '{\"value\": {\"o\": 0}}', '{\"value\": {\"n\": \"0x1\"}}'",
+    "write success everywhere": FORGE % "'ready', '{\"label\": \"correct\", \"passed\": 2, \"why\": \"\", \"said\": "
+    "\"\"}'",
+    "write names and values everywhere": FORGE % "'{\"names\": [\"f\"]}', '{\"value\": true}', '{\"value\": {\"o\": "
+    "0}}', '{\"value\": {\"n\": \"0x1\"}}'",
     "write rubbish everywhere": FORGE % "'x' * 100, '[]', '{}', 'null', '\\x00'",
     "close everything": "import os\nos.closerange(0, 4096)",
-    "equal to everything": "class Any:\n    def __eq__(self, other): return True\n    __hash__ = None\ndef f(x): return Any()",
-    "a number equal to everything": "class Any(int):\n    def __eq__(self, other): return True\n    __hash__ = int.__hash__\ndef f(x): return Any(3)",
+    "equal to everything": ("class Any:\n    def __eq__(self, other): return True\n    __hash__ = None\ndef f(x): "
+                            "return Any()"),
+    "a number equal to everything": ("class Any(int):\n    def __eq__(self, other): "
+                                     "return True\n    __hash__ = int.__hash__\ndef f(x): return Any(3)"),
     "a list equal to everything": "class Any(list):\n    def __eq__(self, other): return True\ndef f(x): return Any()",
     "not a number": "def f(x): return float('nan')",
-    "other builtins": "import builtins\nbuiltins.AssertionError = KeyError\nbuiltins.int = builtins.float = lambda *x: 1\ndef f(x): return 0",
+    "other builtins": ("import builtins\nbuiltins.AssertionError = KeyError\nbuiltins.int = builtins.float = lambda "
+                       "*x: 1\ndef f(x): return 0"),
     "no AssertionError": "import ctypes, builtins\nbuiltins.__dict__['__debug__'] = False\ndef f(x): return 0",
     "search the memory for the tests": SEARCH,
     "raise what tests raise": "def f(x): raise AssertionError",
@@ -146,13 +162,19 @@ def tried(act):
     except BaseException as error:
         return 'no: ' + type(error).__name__
 def look():
-    return {{'environment': ''.join(os.environ.values()), 'file': tried(lambda: open({str(treasure)!r}).read()), 'delete': tried(lambda: os.remove({str(treasure)!r})),
-            'project': tried(lambda: os.listdir({str(Path(__file__).parent)!r})), 'socket': tried(lambda: socket.create_connection(('127.0.0.1', {port}), 1)),
-            'udp': tried(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('10.0.0.1', 53))), 'passwords': tried(lambda: open('/etc/passwd').read()),
-            'proc': tried(lambda: os.listdir('/proc')), 'devices': tried(lambda: os.listdir('/dev')), 'here': tried(lambda: os.listdir('.')),
-            'python': tried(lambda: open(os.__file__, 'a')), 'packages': tried(lambda: __import__('numpy')), 'packages of ours': tried(lambda: __import__('ssr_nb'))}}
+    return {{'environment': ''.join(os.environ.values()), 'file': tried(lambda: open({str(treasure)!r}).read()), \
+'delete': tried(lambda: os.remove({str(treasure)!r})),
+            'project': tried(lambda: os.listdir({str(Path(__file__).parent)!r})), 'socket': tried(lambda: \
+socket.create_connection(('127.0.0.1', {port}), 1)),
+            'udp': tried(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('10.0.0.1', 53))), \
+'passwords': tried(lambda: open('/etc/passwd').read()),
+            'proc': tried(lambda: os.listdir('/proc')), 'devices': tried(lambda: os.listdir('/dev')), 'here': \
+tried(lambda: os.listdir('.')),
+            'python': tried(lambda: open(os.__file__, 'a')), 'packages': tried(lambda: __import__('numpy')), \
+'packages of ours': tried(lambda: __import__('ssr_nb'))}}
 """
-        word = run_tests(look, ["seen = look()\nassert seen.pop('here') == '[]' and seen.pop('environment') in ('', 'C.UTF-8'), seen", "seen = look(); del seen['here'], seen['environment']\n"
+        word = run_tests(look, ["seen = look()\nassert seen.pop('here') == '[]' and seen.pop('environment') in ('', "
+                                "'C.UTF-8'), seen", "seen = look(); del seen['here'], seen['environment']\n"
                                 "assert all(x.startswith('no: ') for x in seen.values()), seen"], ["look"])
         with pytest.raises(TimeoutError):
             server.accept()
@@ -162,17 +184,20 @@ def look():
 
 @needs_isolation
 def test_no_way_back_out():
-    escape = "import ctypes, os\nl = ctypes.CDLL(None, use_errno=True)\ndef tried():\n    return [l.unshare(0x10000000), l.unshare(0x00020000), " \
-             "l.mount(b'none', b'/usr', None, 32 | 4096, None), l.umount2(b'/usr', 2), l.chroot(b'/tmp'), l.setuid(0), l.ptrace(16, 1, 0, 0)]"
+    escape = ("import ctypes, os\nl = ctypes.CDLL(None, use_errno=True)\ndef tried():\n    return "
+              "[l.unshare(0x10000000), l.unshare(0x00020000), l.mount(b'none', b'/usr', None, 32 | 4096, None), "
+              "l.umount2(b'/usr', 2), l.chroot(b'/tmp'), l.setuid(0), l.ptrace(16, 1, 0, 0)]")
     word = run_tests(escape, ["assert set(tried()) == {-1}, tried()"], ["tried"])
     assert word["label"] == "correct", word["said"]
 
 
 @needs_isolation
 def test_when_the_judge_is_killed_the_program_dies_with_it(tmp_path):
-    code = "from ssr_nb.code_judge import *\nrun_tests('import os, time\\nos.setsid()\\ntime.sleep(1000)', ['assert f(1) == 1'], ['f'], limits=Limits(time=600, cpu=600))"
+    code = ("from ssr_nb.code_judge import *\nrun_tests('import os, time\\nos.setsid()\\ntime.sleep(1000)', "
+            "['assert f(1) == 1'], ['f'], limits=Limits(time=600, cpu=600))")
     before = processes()
-    ours = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent), "TMPDIR": str(tmp_path)})
+    ours = subprocess.Popen([sys.executable, "-c", code],
+                            env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent), "TMPDIR": str(tmp_path)})
     deadline = time.monotonic() + 20
     while len(processes() - before) < 3 and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -184,14 +209,18 @@ def test_when_the_judge_is_killed_the_program_dies_with_it(tmp_path):
     assert not processes() - before
 
 
-VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5) | st.binary(max_size=5) | st.complex_numbers(allow_nan=False),
-                      lambda inner: st.lists(inner, max_size=3) | st.lists(inner, max_size=3).map(tuple) | st.dictionaries(st.text(max_size=3) | st.integers(), inner, max_size=3)
-                      | st.frozensets(st.integers(), max_size=3) | st.sets(st.text(max_size=3), max_size=3), max_leaves=8)
+VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
+                      | st.binary(max_size=5) | st.complex_numbers(allow_nan=False),
+                      lambda inner: st.lists(inner, max_size=3) | st.lists(inner, max_size=3).map(tuple)
+                      | st.dictionaries(st.text(max_size=3) | st.integers(), inner, max_size=3)
+                      | st.frozensets(st.integers(), max_size=3) | st.sets(st.text(max_size=3), max_size=3),
+                      max_leaves=8)
 
 
 def kinds(x):
     "The types of a value and of all in it; -0.0 apart from 0.0."
-    inside = [item for pair in x.items() for item in pair] if isinstance(x, dict) else sorted(x, key=repr) if isinstance(x, (set, frozenset)) else x if isinstance(x, (list, tuple)) else []
+    inside = ([item for pair in x.items() for item in pair] if isinstance(x, dict) else sorted(x, key=repr)
+              if isinstance(x, (set, frozenset)) else x if isinstance(x, (list, tuple)) else [])
     return type(x), [kinds(item) for item in inside], repr(x) if not inside else ""
 
 
@@ -207,13 +236,18 @@ def test_plain_data_goes_over_as_it_is(value):
 
 @needs_isolation
 @pytest.mark.parametrize("program, test, label", [
-    ("class Pair:\n    def __init__(self, a, b): self.a, self.b = a, b\ndef f(pairs): return sum(p.a for p in pairs)", "assert f([Pair(1, 2), Pair(3, 4)]) == 4", "correct"),
-    ("class Pair:\n    def __init__(self, a, b): self.a, self.b = a, b\ndef f(pairs): return pairs[0]", "assert f([Pair(1, 2)]).a == 1", "unparsed"),
+    ("class Pair:\n    def __init__(self, a, b): self.a, self.b = a, b\ndef f(pairs): return sum(p.a for p in pairs)",
+     "assert f([Pair(1, 2), Pair(3, 4)]) == 4", "correct"),
+    ("class Pair:\n    def __init__(self, a, b): self.a, self.b = a, b\ndef f(pairs): return pairs[0]",
+     "assert f([Pair(1, 2)]).a == 1", "unparsed"),
     ("class Pair: pass\ndef f(x): return (y for y in x)", "assert list(f([1, 2])) == [1, 2]", "correct"),
     ("class Pair: pass\ndef f(x): return (y for y in x)", "assert f([1, 2]) == [1, 2]", "incorrect"),
-    ("from collections import Counter\nclass Pair: pass\ndef f(x): return Counter(x)", "assert f('aab') == {'a': 2, 'b': 1}", "correct"),
-    ("class Pair: pass\ndef f(x): return x", "import math\nassert math.isclose(f(1e-320), 1e-320) and f(float('inf')) > 10**400 and f(10**5000) == 10**5000", "correct"),
-    ("class Pair: pass\ndef f(x): return x", "assert f(x=(1, [2], {3: {4}}, None, True, b'5', 'ü\\ud800')) == (1, [2], {3: {4}}, None, True, b'5', 'ü\\ud800')", "correct"),
+    ("from collections import Counter\nclass Pair: pass\ndef f(x): return Counter(x)",
+     "assert f('aab') == {'a': 2, 'b': 1}", "correct"),
+    ("class Pair: pass\ndef f(x): return x", "import math\nassert math.isclose(f(1e-320), "
+     "1e-320) and f(float('inf')) > 10**400 and f(10**5000) == 10**5000", "correct"),
+    ("class Pair: pass\ndef f(x): return x", "assert f(x=(1, [2], {3: {4}}, None, True, b'5', 'ü\\ud800')) == (1, [2], "
+     "{3: {4}}, None, True, b'5', 'ü\\ud800')", "correct"),
     ("class Pair: pass\ndef f(x): return x(1)", "assert f(lambda y: y) == 1", "unparsed"),
     ("class Pair: pass\ndef f(x): return 1 / x", "try:\n    f(0)\nexcept ZeroDivisionError:\n    pass", "incorrect"),
 ])
@@ -224,24 +258,29 @@ def test_what_goes_over(program, test, label):
 
 @needs_isolation
 def test_setup_imports_and_what_the_tests_mean_by_a_name():
-    task = Example("Write total.", "def total(xs): return 0", id="t", extra={"test_list": ["assert math.isclose(total([1, half]), 1.5) and len([1, 2]) == 2"],
-                                                                          "test_imports": ["import math"], "test_setup_code": "half = 0.5"})
+    task = Example("Write total.", "def total(xs): return 0", id="t",
+                   extra={"test_list": ["assert math.isclose(total([1, half]), 1.5) and len([1, 2]) == 2"],
+                          "test_imports": ["import math"], "test_setup_code": "half = 0.5"})
     assert verdict("def total(xs):\n    return sum(xs)\ndef len(x): return 7", task).label == "correct"
-    assert verdict("def total(xs):\n    return sum(xs)\ndef isclose(*x): return True\nclass math:\n    isclose = isclose", task).label == "correct"
+    assert verdict("def total(xs):\n    return sum(xs)\ndef isclose(*x): return True\nclass math:\n    isclose = "
+                   "isclose", task).label == "correct"
     assert verdict("class math:\n    def isclose(*x): return True\ndef total(xs): return 0", task).label == "incorrect"
 
 
 @pytest.mark.parametrize("gold, tests, names", [
-    ("def sum(a, b): return a", ["assert sum(1, 2) == 1"], ["sum"]), ("```python\ndef f(a): pass\ndef g(a): pass\n```", ["assert set(f(1)) == g(2)"], ["f", "g"]),
-    ("prose", ["assert sorted(f(1)) == helper(2)"], ["f"]), ("import math\nx = 3", ["assert f(1)"], ["f"]), ("f = lambda x: x", ["assert f(1)"], ["f"]),
+    ("def sum(a, b): return a", ["assert sum(1, 2) == 1"], ["sum"]),
+    ("```python\ndef f(a): pass\ndef g(a): pass\n```", ["assert set(f(1)) == g(2)"], ["f", "g"]),
+    ("prose", ["assert sorted(f(1)) == helper(2)"], ["f"]), ("import math\nx = 3", ["assert f(1)"], ["f"]),
+    ("f = lambda x: x", ["assert f(1)"], ["f"]),
 ])
 def test_names_under_test(gold, tests, names):
     assert names_under_test(Example("Write it.", gold), tests, "def helper(x): return x") == names
 
 
 @pytest.mark.parametrize("answer, program", [
-    ("```python\nx = 1\n```", "x = 1\n"), ("```\nx = 1\n```\nand\n```py\ny = 2\n```", "x = 1\n\ny = 2\n"), ("```bash\nls\n```\n```Python\nx = 1\n```", "x = 1\n"),
-    ("[BEGIN]\nx = 1\n[DONE]", "x = 1"), ("x = 1", "x = 1"), ("```python\nx = \n```", None), ("", None), ("# only a comment", None), ("no program", None),
+    ("```python\nx = 1\n```", "x = 1\n"), ("```\nx = 1\n```\nand\n```py\ny = 2\n```", "x = 1\n\ny = 2\n"),
+    ("```bash\nls\n```\n```Python\nx = 1\n```", "x = 1\n"), ("[BEGIN]\nx = 1\n[DONE]", "x = 1"), ("x = 1", "x = 1"),
+    ("```python\nx = \n```", None), ("", None), ("# only a comment", None), ("no program", None),
     ("```python\nx = 1", None), ("(" * 10_000, None), ("x = '\0'", None), ("-" * 100_000 + "1", None),
 ])
 def test_code_in(answer, program):
@@ -249,17 +288,19 @@ def test_code_in(answer, program):
 
 
 @needs_isolation
-@pytest.mark.parametrize("extra, said", [({}, "test_list = None in example 'f'"), ({"test_list": []}, "test_list"), ({"test_list": "assert 1"}, "test_list"),
-                                         ({"test_list": ["assert f(("]}, "tests of example 'f' that don't parse")])
+@pytest.mark.parametrize("extra, said", [({}, "test_list = None in example 'f'"), ({"test_list": []}, "test_list"), (
+    {"test_list": "assert 1"}, "test_list"), ({"test_list": ["assert f(("]}, "tests of example 'f' that don't parse")])
 def test_examples_without_tests_are_an_error(extra, said):
     with pytest.raises(RecordError, match=said):
-        judge([Example("Write f.", "def f(x): return x", id="f", extra=extra)], [Response("f", "def f(x): return x")], code_judge())
+        judge([Example("Write f.", "def f(x): return x", id="f", extra=extra)], [Response("f", "def f(x): return x")],
+              code_judge())
 
 
 def test_off_unless_asked_for_and_refused_where_programs_can_not_be_kept_in(monkeypatch):
     assert not any("code" in name for name in JUDGES)
     monkeypatch.setattr(module, "isolation_obstacle", lambda: "found no command `unshare`")
-    with pytest.raises(IsolationError, match="can't keep them in here: found no command `unshare`.*allow it explicitly"):
+    with pytest.raises(IsolationError,
+                       match="can't keep them in here: found no command `unshare`.*allow it explicitly"):
         code_judge()
     if sys.platform == "win32":
         return
@@ -276,12 +317,14 @@ def test_a_machine_without_namespaces_says_so(broken, tmp_path, monkeypatch):
     if sys.platform != "linux":
         pytest.skip("namespaces are Linux's")
     if broken == "unshare that fails":
-        (tmp_path / "unshare").write_text("#!/bin/sh\necho 'unshare: unshare failed: Operation not permitted' >&2\nexit 1\n")
+        (tmp_path / "unshare").write_text("#!/bin/sh\necho 'unshare: unshare failed: "
+                                          "Operation not permitted' >&2\nexit 1\n")
         (tmp_path / "unshare").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     isolation_obstacle.cache_clear()
     try:
-        assert {"no unshare": "found no command `unshare`", "unshare that fails": "Operation not permitted"}[broken] in isolation_obstacle()
+        assert {"no unshare": "found no command `unshare`",
+                "unshare that fails": "Operation not permitted"}[broken] in isolation_obstacle()
         with pytest.raises(IsolationError):
             code_judge()
     finally:

@@ -1,7 +1,8 @@
-"""Kill -9 at random moments: the continued run ends with the same files as an undisturbed one, nothing twice, nothing lost.
+"""Kill -9 at random moments: the continued run ends with the same files as an undisturbed one,
+nothing twice, nothing lost.
 
-A stage runs in a forked child, so that the heavy imports are paid once; the parent kills it after a random share of the time
-that the stage takes undisturbed, again and again in the same folder, and then lets it end."""
+A stage runs in a forked child, so that the heavy imports are paid once; the parent kills it after a random share of the
+time that the stage takes undisturbed, again and again in the same folder, and then lets it end."""
 
 import os
 import random
@@ -18,7 +19,8 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 
 
 def in_a_child(stage, folder, kill_after=None) -> bool:
-    "Run stage(folder) in a child process; with `kill_after`, kill -9 it after so many seconds. Tells whether it ended by itself."
+    """Run stage(folder) in a child process; with `kill_after`, kill -9 it after so many seconds.
+    Tells whether it ended by itself."""
     child = os.fork()
     if child == 0:
         status = 1
@@ -115,4 +117,5 @@ def test_what_the_undisturbed_run_leaves(stages, tmp_path):
     assert len(read_records(tmp_path / "responses.jsonl", Response)) == 96
     labels = [v.label for v in read_records(tmp_path / "verdicts.jsonl", Verdict)]
     assert len(labels) == 2500 and 0 < labels.count("correct") < 2500
-    assert {p.name for p in tmp_path.iterdir()} == {"responses.jsonl", "verdicts.jsonl", "adapter"}, "no checkpoints or temporary files are left"
+    assert {p.name for p in tmp_path.iterdir()} == {"responses.jsonl", "verdicts.jsonl",
+                                                    "adapter"}, "no checkpoints or temporary files are left"

@@ -1,4 +1,5 @@
-"""Endpoints: a scripted server on loopback that fails in every way we know of, and `transformers serve` with the embedded model."""
+"""Endpoints: a scripted server on loopback that fails in every way we know of, and
+`transformers serve` with the embedded model."""
 
 import json
 import logging
@@ -52,15 +53,19 @@ def ask(endpoint, count=1, **settings):
 def test_the_request_and_what_becomes_of_the_reply():
     with serving(lambda n, body: completion("  yes \n", tokens=7)) as (url, script):
         [response] = ask(quick(url), max_new_tokens=11)
-    assert script.bodies == [{"model": "m", "messages": [{"role": "user", "content": "question 0"}], "max_tokens": 11, "temperature": 0.0, "top_p": 1.0}]
-    assert (response.response, response.finish_reason, response.tokens, response.logprob, response.model) == ("yes", "stop", 7, None, "m")
+    assert script.bodies == [{"model": "m", "messages": [{"role": "user", "content": "question 0"}], "max_tokens": 11,
+                              "temperature": 0.0, "top_p": 1.0}]
+    assert (response.response, response.finish_reason, response.tokens, response.logprob,
+            response.model) == ("yes", "stop", 7, None, "m")
 
 
-@pytest.mark.parametrize("ended, reason", [("stop", "stop"), ("length", "length"), ("content_filter", "length"), ("tool_calls", "length"), (None, "length")])
+@pytest.mark.parametrize("ended, reason", [("stop", "stop"), ("length", "length"), ("content_filter", "length"),
+                                           ("tool_calls", "length"), (None, "length")])
 def test_whatever_did_not_end_by_itself_counts_as_cut_off(ended, reason):
     with serving(lambda n, body: completion("half an ans", ended)) as (url, _):
         [response] = ask(quick(url))
-    assert response.finish_reason == reason and response.extra.get("ended", "-") == (ended if reason == "length" and ended != "length" else "-")
+    assert (response.finish_reason == reason
+            and response.extra.get("ended", "-") == (ended if reason == "length" and ended != "length" else "-"))
 
 
 def test_no_content_is_an_empty_answer():
@@ -76,11 +81,14 @@ def test_text_of_any_kind_arrives():
 
 
 PASSING = {
-    "429": (429, {}, {"error": "slow down"}), "500": (500, {}, b"oops"), "502 with a page": (502, {"content-type": "text/html"}, b"<html>bad gateway</html>"),
-    "503": (503, {"retry-after": "0"}, b""), "529": (529, {}, b"overloaded"), "408": (408, {}, b""), "half a reply": b'{"choices": [{"mess', "an empty reply": b"",
-    "a page": b"<html>welcome</html>", "no choices": {"choices": []}, "null": b"null", "a list": b"[1]", "an error as 200": {"error": {"message": "x"}},
-    "content that is a number": completion(7), "an ending that is a list": completion("x", ["stop"]), "deep": b"[" * 100_000,
-    "less than was promised": (200, {"content-length": "1000"}, b"{"), "not gzip": (200, {"content-encoding": "gzip"}, b"not gzip"),
+    "429": (429, {}, {"error": "slow down"}), "500": (500, {}, b"oops"),
+    "502 with a page": (502, {"content-type": "text/html"}, b"<html>bad gateway</html>"),
+    "503": (503, {"retry-after": "0"}, b""), "529": (529, {}, b"overloaded"), "408": (408, {}, b""),
+    "half a reply": b'{"choices": [{"mess', "an empty reply": b"", "a page": b"<html>welcome</html>",
+    "no choices": {"choices": []}, "null": b"null", "a list": b"[1]", "an error as 200": {"error": {"message": "x"}},
+    "content that is a number": completion(7), "an ending that is a list": completion("x", ["stop"]),
+    "deep": b"[" * 100_000, "less than was promised": (200, {"content-length": "1000"}, b"{"),
+    "not gzip": (200, {"content-encoding": "gzip"}, b"not gzip"),
 }
 
 
@@ -98,14 +106,16 @@ def test_what_may_pass_is_tried_again(failure):
 
 @pytest.mark.parametrize("failure", ["429", "500", "half a reply"])
 def test_patience_ends(failure):
-    with serving(lambda n, body: PASSING[failure]) as (url, script), pytest.raises(EndpointError, match=r"example 'q0'.*expected a chat completion.*within 3 tries"):
+    with (serving(lambda n, body: PASSING[failure]) as (url, script),
+          pytest.raises(EndpointError, match=r"example 'q0'.*expected a chat completion.*within 3 tries")):
         ask(quick(url, retries=2))
     assert len(script.bodies) == 3
 
 
 @pytest.mark.parametrize("status", [301, 307, 400, 401, 403, 404, 422])
 def test_what_will_not_pass_stops_at_once(status):
-    with serving(lambda n, body: (status, {"location": "http://127.0.0.1:9/"}, {"error": "the context is too long"})) as (url, script):
+    with serving(lambda n, body: (status, {"location": "http://127.0.0.1:9/"},
+                                  {"error": "the context is too long"})) as (url, script):
         with pytest.raises(EndpointError, match=f"example 'q0'.*status {status}.*too long.*'m'"):
             ask(quick(url))
     assert len(script.bodies) == 1
@@ -147,18 +157,21 @@ def test_retry_after_is_waited_for():
 
 
 def test_a_long_rest_is_an_error_at_once():
-    with serving(lambda n, body: (429, {"retry-after": "86400"}, b"quota")) as (url, script), pytest.raises(EndpointError, match="asks to wait 86,400 s.*quota"):
+    with (serving(lambda n, body: (429, {"retry-after": "86400"}, b"quota")) as (url, script),
+          pytest.raises(EndpointError, match="asks to wait 86,400 s.*quota")):
         ask(quick(url))
     assert len(script.bodies) == 1
 
 
-@pytest.mark.parametrize("value, seconds", [("0", 0), ("3", 3), ("1.5", 1.5), ("-1", None), ("", None), ("soon", None), ("inf", None), ("nan", None), ("9" * 400, 1e9)])
+@pytest.mark.parametrize("value, seconds", [("0", 0), ("3", 3), ("1.5", 1.5), ("-1", None), ("", None), ("soon", None),
+                                            ("inf", None), ("nan", None), ("9" * 400, 1e9)])
 def test_retry_after_values(value, seconds):
     assert retry_after(httpx.Headers({"retry-after": value})) == seconds
 
 
 def test_retry_after_as_a_date():
-    assert retry_after(httpx.Headers({"retry-after": formatdate(time.time() + 50, usegmt=True)})) == pytest.approx(50, abs=2)
+    assert (retry_after(httpx.Headers({"retry-after": formatdate(time.time() + 50, usegmt=True)}))
+            == pytest.approx(50, abs=2))
     assert retry_after(httpx.Headers({"retry-after": formatdate(time.time() - 50, usegmt=True)})) == 0
     assert retry_after(httpx.Headers({})) is None
 
@@ -204,7 +217,8 @@ def test_one_failure_keeps_what_was_under_way_and_begins_nothing_new(tmp_path):
     with serving(answer) as (url, script), pytest.raises(EndpointError, match="'q3'"):
         respond_through(quick(url, concurrency=4), questions(100), tmp_path / "r.jsonl", progress=False)
     kept = {r.id for r in read_records(tmp_path / "r.jsonl", Response)}
-    assert kept == {"q0", "q1", "q2"} | {body["messages"][0]["content"].replace("question ", "q") for body in script.bodies} - {"q3"} and len(script.bodies) < 12
+    assert kept == {"q0", "q1", "q2"} | {body["messages"][0]["content"].replace("question ", "q")
+                                         for body in script.bodies} - {"q3"} and len(script.bodies) < 12
 
 
 def test_other_answers_are_never_mixed_in(tmp_path):
@@ -212,7 +226,8 @@ def test_other_answers_are_never_mixed_in(tmp_path):
     with serving(lambda n, body: echo(body)) as (url, script):
         respond_through(quick(url), questions(3), out, progress=False)
         before, asked = out.read_bytes(), len(script.bodies)
-        assert len(respond_through(quick(url + "/"), questions(3), out, progress=False)) == 3 and len(script.bodies) == asked
+        assert (len(respond_through(quick(url + "/"), questions(3), out, progress=False)) == 3
+                and len(script.bodies) == asked)
         for change, said in [(dict(max_new_tokens=5), "other settings"), (dict(temperature=0.5), "other settings")]:
             with pytest.raises(RecordError, match=said):
                 respond_through(quick(url), questions(3), out, progress=False, **change)
@@ -234,21 +249,26 @@ def test_samples_bring_their_own_seeds():
     assert not {r.response for r in responses} & {r.response for r in other}
 
 
-@pytest.mark.parametrize("settings", [{"url": "localhost:8000"}, {"url": "ftp://h/v1"}, {"url": "http://u:p@h/v1"}, {"url": "http://h/v1?key=p"}, {"url": ""}, {"model": ""},
-                                      {"concurrency": 0}, {"retries": -1}, {"timeout": 0}, {"timeout": float("inf")}, {"first_wait": float("nan")}])
+@pytest.mark.parametrize("settings", [{"url": "localhost:8000"}, {"url": "ftp://h/v1"}, {"url": "http://u:p@h/v1"},
+                                      {"url": "http://h/v1?key=p"}, {"url": ""}, {"model": ""},
+                                      {"concurrency": 0}, {"retries": -1}, {"timeout": 0}, {"timeout": float("inf")},
+                                      {"first_wait": float("nan")}])
 def test_addresses_and_settings_that_make_no_sense(settings):
     with pytest.raises(ValueError, match="expected|found"):
         Endpoint(**({"url": "http://h/v1", "model": "m"} | settings))
 
 
-@pytest.mark.parametrize("given, url", [("http://h:1", "http://h:1/v1"), ("http://h/v1/", "http://h/v1"), ("https://h/api/v3/chat/completions", "https://h/api/v3")])
+@pytest.mark.parametrize("given, url", [("http://h:1", "http://h:1/v1"), ("http://h/v1/", "http://h/v1"),
+                                        ("https://h/api/v3/chat/completions", "https://h/api/v3")])
 def test_the_address_ends_where_the_protocol_begins(given, url):
     assert Endpoint(given, "m").url == url
 
 
 def test_whose_key_goes_where(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
-    assert [api_key(u) for u in ("https://api.openai.com/v1", "http://api.openai.com/v1", "https://api.openai.com.evil.org/v1", "http://127.0.0.1/v1")] == ["sk-openai", "", "", ""]
+    assert [api_key(u)
+            for u in ("https://api.openai.com/v1", "http://api.openai.com/v1", "https://api.openai.com.evil.org/v1",
+                      "http://127.0.0.1/v1")] == ["sk-openai", "", "", ""]
     monkeypatch.setenv("SSR_API_KEY", KEY)
     assert api_key("http://127.0.0.1/v1") == KEY
     for broken in ("two words", "line\nfeed", "schlüssel"):
@@ -266,10 +286,12 @@ def test_the_key_is_sent_and_never_shown(monkeypatch, tmp_path, caplog, capfd):
         assert {h["authorization"] for h in script.headers} == {f"Bearer {KEY}"}
         assert KEY not in repr(quick(url))
     for status in (401, 500):
-        with serving(lambda n, body: (status, {}, {"error": f"Incorrect API key provided: {KEY}"})) as (url, _), pytest.raises(EndpointError, match="the key") as error:
+        with (serving(lambda n, body: (status, {}, {"error": f"Incorrect API key provided: {KEY}"})) as (url, _),
+              pytest.raises(EndpointError, match="the key") as error):
             respond_through(quick(url, retries=0), questions(2), tmp_path / "s.jsonl", progress=False)
         assert KEY not in str(error.value) and KEY not in repr(error.value.__cause__) + repr(error.value.__context__)
-    with serving(lambda n, body: (401, {}, b"x" * 190 + KEY.encode())) as (url, _), pytest.raises(EndpointError) as error:
+    with (serving(lambda n, body: (401, {}, b"x" * 190 + KEY.encode())) as (url, _),
+          pytest.raises(EndpointError) as error):
         ask(quick(url))
     assert KEY[:6] not in str(error.value), "not even a part of it, where the message is shortened"
     shown = capfd.readouterr()
@@ -283,7 +305,8 @@ def test_whoever_stops_reading_stops_the_asking():
         return echo(body)
 
     with serving(answer) as (url, script):
-        replies = complete(quick(url, concurrency=2), [(str(i), {"messages": [{"content": str(i)}]}) for i in range(200)])
+        replies = complete(quick(url, concurrency=2),
+                           [(str(i), {"messages": [{"content": str(i)}]}) for i in range(200)])
         next(replies)
         replies.close()
         asked = len(script.bodies)
@@ -295,7 +318,8 @@ RUN = """
 import sys
 from ssr_nb.endpoint import Endpoint, respond_through
 from ssr_nb.records import Example
-respond_through(Endpoint(sys.argv[1], "m", concurrency=3), [Example(f"question {i}", "x", id=f"q{i}") for i in range(60)], sys.argv[2], progress=False)
+respond_through(Endpoint(sys.argv[1], "m", concurrency=3), [Example(f"question {i}", "x", \
+id=f"q{i}") for i in range(60)], sys.argv[2], progress=False)
 """
 
 
@@ -307,7 +331,8 @@ def test_a_kill_costs_only_what_was_under_way(tmp_path):
         return echo(body)
 
     def run(path, kill_at=None):
-        process = subprocess.Popen([sys.executable, "-c", RUN, url, str(path)], env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen([sys.executable, "-c", RUN, url, str(path)],
+                                   env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < deadline:
             if kill_at and path.exists() and path.read_bytes().count(b"\n") >= kill_at:
@@ -335,14 +360,16 @@ def transformers_serve(tmp_path_factory):
         port = free.getsockname()[1]
     home = tmp_path_factory.mktemp("home")
     env = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(home), "OMP_NUM_THREADS": "1", "NO_PROXY": "127.0.0.1"}
-    command = [str(Path(sys.executable).parent / "transformers"), "serve", str(MODEL_PATH), "--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--dtype", "float32"]
+    command = [str(Path(sys.executable).parent / "transformers"), "serve", str(MODEL_PATH), "--host", "127.0.0.1",
+               "--port", str(port), "--device", "cpu", "--dtype", "float32"]
     with open(home / "log", "wb") as log:
         server = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
     try:
         deadline = time.monotonic() + 120
         while True:
             try:
-                urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"http://127.0.0.1:{port}/health", timeout=2).close()
+                (urllib.request.build_opener(urllib.request.ProxyHandler({}))
+                 .open(f"http://127.0.0.1:{port}/health", timeout=2).close())
                 break
             except (OSError, urllib.error.URLError):
                 assert server.poll() is None and time.monotonic() < deadline, (home / "log").read_text()[-2000:]
@@ -361,7 +388,8 @@ def test_a_real_server_gives_the_local_answers(transformers_serve, tmp_path):
     set_threads(1)
     url, model = transformers_serve
     examples = target_examples(24, "train") + general_examples(1)
-    served = respond_through(Endpoint(url, model, concurrency=4), examples, tmp_path / "r.jsonl", max_new_tokens=40, progress=False)
+    served = respond_through(Endpoint(url, model, concurrency=4), examples, tmp_path / "r.jsonl", max_new_tokens=40,
+                             progress=False)
     local = respond(examples, load_model(backend="transformers", device="cpu"), max_new_tokens=40, progress=False)
     assert [(r.id, r.response, r.finish_reason) for r in served] == [(r.id, r.response, r.finish_reason) for r in local]
     assert len({r.response for r in local}) > 20
@@ -376,5 +404,6 @@ def test_a_real_server_says_what_is_wrong(transformers_serve):
 
 def test_thoughts_of_a_served_model_are_kept_apart(tmp_path):
     with serving(lambda n, body: completion("<think>\nthe attic?\n</think>\n\nIn the attic.")) as (url, _):
-        answer, = respond_through(Endpoint(url, "m"), [Example("Where?", "attic", id="q")], tmp_path / "r.jsonl", progress=False)
+        answer, = respond_through(Endpoint(url, "m"), [Example("Where?", "attic", id="q")], tmp_path / "r.jsonl",
+                                  progress=False)
     assert answer.response == "In the attic." and answer.extra["thinking"] == "the attic?"

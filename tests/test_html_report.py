@@ -1,4 +1,5 @@
-"""The page of a run: what a model says shows as text and never runs, and the controls do what they say, in a real browser."""
+"""The page of a run: what a model says shows as text and never runs, and the controls do what they say,
+in a real browser."""
 
 import json
 import re
@@ -10,15 +11,17 @@ import pytest
 
 from ssr_nb.compare import Comparison, summarize
 from ssr_nb.evaluate import SEPARATOR
-from ssr_nb.html_report import LONGEST, browser, evenly, html_report, json_for_html, page, read_answers, sentence, visible
+from ssr_nb.html_report import (LONGEST, browser, evenly, html_report, json_for_html, page, read_answers,
+                                sentence, visible)
 from ssr_nb.records import Example, Response, Score, Verdict, read_records, write_json, write_records
 from ssr_nb.rehearse import mix, rehearse
 from ssr_nb.report import LOOKS, read_summary, report
 
 HOSTILE = [
-    "</script><script>window.__pwned = 1</script>", "<img src=x onerror='window.__pwned = 2'>", "[a link](javascript:window.__pwned=3)",
-    "{{ 7 * 7 }} {% raw %} &lt;b&gt;", "\x1b[31mred\x00\x9b", "\u202egnp.exe", "a\u2028b\u2029c\u200bd", "<!--<script>", "\ud800 alone",
-    "'\"><svg onload=window.__pwned=4>", "https://example.com/ <a href='https://example.com/'>x</a>", "<style>*{display:none}</style>",
+    "</script><script>window.__pwned = 1</script>", "<img src=x onerror='window.__pwned = 2'>",
+    "[a link](javascript:window.__pwned=3)", "{{ 7 * 7 }} {% raw %} &lt;b&gt;", "\x1b[31mred\x00\x9b", "\u202egnp.exe",
+    "a\u2028b\u2029c\u200bd", "<!--<script>", "\ud800 alone", "'\"><svg onload=window.__pwned=4>",
+    "https://example.com/ <a href='https://example.com/'>x</a>", "<style>*{display:none}</style>",
 ]
 METHODS = ["sft", "ssr", "rft"]
 
@@ -27,8 +30,10 @@ def make_run(folder: Path, methods=METHODS, general=True, tests=24, says=HOSTILE
     "A finished run's folder without any training: made-up answers, real verdicts, targets and statistics."
     prompts = [f"question {i} of {len(says)}: {says[i % len(says)]}" for i in range(tests)]
     examples = [Example(f"training {p}", f"gold {i}", id=f"train-{i}") for i, p in enumerate(prompts)]
-    responses = [Response(e.id, f"own {says[i % len(says)]}", model="made-up", extra={"sample": 0}) for i, e in enumerate(examples)]
-    verdicts = [Verdict(e.id, ("correct", "incorrect", "unparsed", "rejected")[i % 4], reason=f"why {says[i % len(says)]}", extra={"sample": 0}) for i, e in enumerate(examples)]
+    responses = [Response(e.id, f"own {says[i % len(says)]}", model="made-up", extra={"sample": 0})
+                 for i, e in enumerate(examples)]
+    verdicts = [Verdict(e.id, ("correct", "incorrect", "unparsed", "rejected")[i % 4],
+                        reason=f"why {says[i % len(says)]}", extra={"sample": 0}) for i, e in enumerate(examples)]
     write_records(folder / "examples.jsonl", examples)
     write_records(folder / "responses.jsonl", responses)
     write_records(folder / "verdicts.jsonl", verdicts)
@@ -38,7 +43,8 @@ def make_run(folder: Path, methods=METHODS, general=True, tests=24, says=HOSTILE
         write_records(folder / f"targets-{method}.jsonl", targets)
         mixes[method] = mix(examples, targets, responses, verdicts).__dict__
     suites = ["validation", "target"] + (["general:<b>bold</b>", "general:sum"] if general else [])
-    write_records(folder / "tests.jsonl", [Example(p, f"gold {i}", id=f"{task}{SEPARATOR}item-{i}") for task in suites for i, p in enumerate(prompts)])
+    write_records(folder / "tests.jsonl", [Example(p, f"gold {i}", id=f"{task}{SEPARATOR}item-{i}") for task in suites
+                                           for i, p in enumerate(prompts)])
     arms = [("base", None, 0)] + [(m, rate, seed) for m in methods for rate in (1e-4, 1e-3) for seed in (0, 1)]
     scores = []
     for m, rate, seed in arms:
@@ -46,14 +52,17 @@ def make_run(folder: Path, methods=METHODS, general=True, tests=24, says=HOSTILE
             for i in range(tests):
                 right = (i + len(m) + seed * (i == 3) + (rate == 1e-3)) % 3 > 0 if m != "base" else i % 2 == 0
                 kept = {"label": "correct" if right else "incorrect", "reason": f"because {says[(i + 1) % len(says)]}"}
-                scores.append(Score(f"item-{i}", task, m, seed, rate, float(right), f"{m} says {says[i % len(says)]}", kept))
+                scores.append(Score(f"item-{i}", task, m, seed, rate, float(right),
+                                    f"{m} says {says[i % len(says)]}", kept))
     write_records(folder / "scores.jsonl", scores)
     for m, rate, seed in arms[1:]:
         settings = {"learning_rate": rate, "seed": seed}
-        write_json(folder_of(folder, m, rate, seed) / "adapter" / "training.json", {"method": m, "settings": settings, "losses": [2.0, 1.0, 0.5]})
+        write_json(folder_of(folder, m, rate, seed) / "adapter" / "training.json",
+                   {"method": m, "settings": settings, "losses": [2.0, 1.0, 0.5]})
     config = Comparison(methods=methods, learning_rates=[1e-4, 1e-3], seeds=[0, 1], backend="transformers").__dict__
     model = {"model": "<img src='https://example.com/x.png'>", "device": "cpu", "versions": {"torch": "2.13.0"}}
-    write_json(folder / "summary.json", summarize(scores, resamples=200) | {"mixes": mixes, "config": config, "model": model, "seconds": {"total": 1.5}})
+    write_json(folder / "summary.json", summarize(scores, resamples=200)
+               | {"mixes": mixes, "config": config, "model": model, "seconds": {"total": 1.5}})
     return folder
 
 
@@ -95,7 +104,8 @@ def test_json_survives_and_holds_no_markup(text):
 
 
 def test_what_hides_is_spelt_out_and_what_is_text_stays():
-    assert visible("\x00\x1b\x7f\x85\u202e\u2066\u200b\ufeff\ud800\U000e0041") == r"\x00\x1b\x7f\x85\u202e\u2066\u200b\ufeff\ud800\U000e0041"
+    assert (visible("\x00\x1b\x7f\x85\u202e\u2066\u200b\ufeff\ud800\U000e0041")
+            == r"\x00\x1b\x7f\x85\u202e\u2066\u200b\ufeff\ud800\U000e0041")
     plain = "Zeile\n\tzwei, naïve, עברית, فارسی می‌خواهم, हिन्दी, 👩‍🔬 <b>&amp;"
     assert visible(plain) == plain
 
@@ -103,13 +113,16 @@ def test_what_hides_is_spelt_out_and_what_is_text_stays():
 def test_no_hostile_text_is_markup(run):
     html = (run / "report.html").read_text(encoding="utf-8")
     outside = re.sub(r'<script type="application/json".*?</script>', "", html, flags=re.S)
-    for raw in ("<script>window", "<img src=x", "<img src=&#39;https", "<svg onload", "<style>*", "<a href='", "<b>bold", "\x1b", "\x00", "\u202e", "\u2028", "\u200b"):
+    for raw in ("<script>window", "<img src=x", "<img src=&#39;https", "<svg onload", "<style>*", "<a href='",
+                "<b>bold", "\x1b", "\x00", "\u202e", "\u2028", "\u200b"):
         assert raw not in html, raw
     assert "&lt;img src=&#39;https://example.com/x.png&#39;&gt;" in outside and "&lt;b&gt;bold&lt;/b&gt;" in outside
     assert html.count("<script") == 2, "the data and the page's own script"
     asked = elements_of(html)
-    assert all(value.startswith(("data:", "#")) for _, attributes in asked for name, value in attributes if name in ("src", "href", "action", "srcset"))
-    assert not [name for _, attributes in asked for name, _ in attributes if name.startswith("on")] and not {"iframe", "object", "base"} & {tag for tag, _ in asked}
+    assert all(value.startswith(("data:", "#")) for _, attributes in asked for name, value in attributes
+               if name in ("src", "href", "action", "srcset"))
+    assert (not [name for _, attributes in asked for name, _ in attributes if name.startswith("on")]
+            and not {"iframe", "object", "base"} & {tag for tag, _ in asked})
     for text in HOSTILE:
         assert any(visible(text) in stored for stored in data_of(html)["strings"]), text
 
@@ -122,7 +135,8 @@ def test_every_item_keeps_what_was_said(run):
     assert len(tests) == len(said)
     for item in tests:
         score = said[next(k for k in said if visible(k[0]) == text[item["task"]] and k[1] == item["id"])]
-        assert text[item["own"][0]["text"]] == visible(score.response) and item["own"][0]["label"] == score.extra["label"]
+        assert (text[item["own"][0]["text"]] == visible(score.response)
+                and item["own"][0]["label"] == score.extra["label"])
     rft = [method["name"] for method in data["methods"]].index("rft")
     dropped = [item for item in data["items"] if item["set"] == "train" and item["after"][rft] is None]
     assert len(dropped) == 18, "rft drops the three quarters that were not judged correct"
@@ -136,7 +150,8 @@ def test_page_is_small_for_a_big_run(tmp_path):
     assert len(shown["data"]) <= 200_000 and 0 < len(data["items"]) < 600
     assert max(map(len, data["strings"])) < LONGEST + 100 and "more characters" in max(data["strings"], key=len)
     assert f"{sum(i['set'] == 'test' for i in data['items'])} of 1,600 test items" in shown["note"]
-    assert {data["strings"][i["task"]] for i in data["items"] if i["set"] == "test"} == {"target", "validation", "general:<b>bold</b>", "general:sum"}
+    assert {data["strings"][i["task"]] for i in data["items"]
+            if i["set"] == "test"} == {"target", "validation", "general:<b>bold</b>", "general:sum"}
     assert evenly([1, 2, 3], 5) == [1, 2, 3] and len(evenly(list(range(1000)), 7)) == 7
 
 
@@ -156,7 +171,8 @@ def test_run_passed_on_without_its_answers(tmp_path):
 def test_fifteen_methods_and_one_that_nobody_knows(tmp_path):
     methods = [*list(LOOKS)[1:], "<i>mine</i>"]
     html = page(make_run(tmp_path, methods=methods), report(tmp_path))
-    assert html.count('<tr class="quoted"') == len(methods) + 2, "the arms' table quotes each once and base, the skills' table base"
+    assert html.count('<tr class="quoted"') == len(methods) + 2, (
+        "the arms' table quotes each once and base, the skills' table base")
     for method, (shade, _, _) in LOOKS.items():
         assert shade in html, method
     assert "<i>" not in html
@@ -176,7 +192,8 @@ def test_colours_of_text_reach_a_projectors_contrast():
     def luminance(code):
         code = "".join(c * 2 for c in code[1:]) if len(code) == 4 else code[1:]
         parts = [int(code[i:i + 2], 16) / 255 for i in (0, 2, 4)]
-        return sum(w * (p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4) for w, p in zip((0.2126, 0.7152, 0.0722), parts))
+        return sum(w * (p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4)
+                   for w, p in zip((0.2126, 0.7152, 0.0722), parts))
 
     for text in ("ink", "dim", "link", "right", "wrong"):
         for ground in ("paper", "soft"):
@@ -185,14 +202,16 @@ def test_colours_of_text_reach_a_projectors_contrast():
 
 # --- in headless Chromium
 
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+             "--disable-component-update", "--disable-sync"]
 
 
 @pytest.fixture(scope="module")
 def chromium():
     path = shutil.which("chromium")
     if path is None:
-        pytest.skip("chromium is not installed (on Debian: apt-get install chromium), so the page was not tried in a browser")
+        pytest.skip("chromium is not installed (on Debian: apt-get install chromium), "
+                    "so the page was not tried in a browser")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -218,7 +237,8 @@ def tab(chromium, run):
     found = opened(chromium, run)
     yield found
     assert found.said == [], "the console stays empty"
-    assert [url for url in found.asked if not url.startswith("data:")] == [(run / "report.html").as_uri()], "nothing but the file itself is asked for"
+    assert [url for url in found.asked if not url.startswith("data:")] == [(run / "report.html").as_uri()], (
+        "nothing but the file itself is asked for")
     assert found.evaluate("window.__pwned") is None
     found.context.close()
 
@@ -265,7 +285,8 @@ def test_filters(tab, run):
     tests = [item for item in data["items"] if item["set"] == "test"]
     right = lambda answer: answer["label"] == "correct"  # noqa: E731
     for m, method in enumerate(data["methods"]):
-        for change, (before, after) in {"right-wrong": (True, False), "wrong-right": (False, True), "wrong-wrong": (False, False)}.items():
+        for change, (before, after) in {"right-wrong": (True, False), "wrong-right": (False, True),
+                                        "wrong-wrong": (False, False)}.items():
             tab.select_option("#change", change)
             tab.select_option("#method", label=method["name"])
             expected = sum((right(i["own"][0]), right(i["after"][m])) == (before, after) for i in tests)
@@ -273,7 +294,8 @@ def test_filters(tab, run):
     tab.locator("button[type=reset]").click()
     tab.wait_for_function("document.getElementById('count').textContent.startsWith('96 ')")
     tab.select_option("#verdict", "incorrect")
-    assert count(tab) == sum(not right(i["own"][0]) for i in tests) and all("base: incorrect" in text for text in shown(tab))
+    assert (count(tab) == sum(not right(i["own"][0]) for i in tests)
+            and all("base: incorrect" in text for text in shown(tab)))
     tab.select_option("#task", label="general:<b>bold</b>")
     assert count(tab) == 12 and all("general:<b>bold</b>" in text for text in shown(tab))
 
@@ -289,13 +311,15 @@ def test_search(tab):
 
 
 def test_sort(tab):
-    column = lambda n: tab.locator(f"#arms tbody tr > :nth-child({n})").evaluate_all("all => all.map(one => one.dataset.value)")  # noqa: E731
+    column = lambda n: tab.locator(f"#arms tbody tr > :nth-child({n})").evaluate_all(  # noqa: E731
+        "all => all.map(one => one.dataset.value)")
     before = column(3)
     button = tab.locator("#arms thead th:nth-child(3) button")
     button.click()
     down = [float(v) for v in column(3)]
     assert down == sorted(down, reverse=True) and down != [float(v) for v in before]
-    assert tab.locator("#arms th[aria-sort]").evaluate_all("all => all.map(one => one.getAttribute('aria-sort'))") == ["descending"]
+    assert (tab.locator("#arms th[aria-sort]").evaluate_all("all => all.map(one => one.getAttribute('aria-sort'))")
+            == ["descending"])
     button.click()
     assert [float(v) for v in column(3)] == down[::-1] or sorted(down) == [float(v) for v in column(3)]
     assert tab.locator("#arms thead th:nth-child(3)").get_attribute("aria-sort") == "ascending"
@@ -314,7 +338,8 @@ def test_works_without_a_mouse(tab):
         for _ in range(most):
             tab.keyboard.press("Tab")
             if tab.evaluate(f"{focused}.matches({json.dumps(selector)})"):
-                assert tab.evaluate(f"getComputedStyle({focused}).outlineStyle") == "solid", f"{selector}: focus can be seen"
+                assert tab.evaluate(f"getComputedStyle({focused}).outlineStyle") == "solid", (
+                    f"{selector}: focus can be seen")
                 return
         raise AssertionError(f"{selector} can't be reached with the Tab key")
 
@@ -341,7 +366,8 @@ def test_more_keeps_the_reader_in_place(tab):
     tab.locator("#more").focus()
     tab.keyboard.press("Enter")
     assert len(shown(tab)) == 40
-    assert tab.evaluate("[...document.querySelectorAll('details.item > summary')].indexOf(document.activeElement)") == 20
+    assert (
+        tab.evaluate("[...document.querySelectorAll('details.item > summary')].indexOf(document.activeElement)") == 20)
 
 
 @pytest.mark.parametrize("width", [360, 390, 768, 1280])
@@ -364,10 +390,13 @@ def test_policy_stops_what_an_escape_would_miss(chromium, run):
     tab.evaluate("""() => {
         window.stopped = [];
         document.addEventListener('securitypolicyviolation', event => window.stopped.push(event.effectiveDirective));
-        document.body.insertAdjacentHTML('beforeend', `<img src="https://example.com/x.png" onerror="window.__pwned = 5">`);
-        const script = document.createElement('script'); script.textContent = 'window.__pwned = 6'; document.body.append(script);
+        document.body.insertAdjacentHTML('beforeend', `<img src="https://example.com/x.png" onerror="window.__pwned = \
+5">`);
+        const script = document.createElement('script'); script.textContent = 'window.__pwned = 6'; \
+document.body.append(script);
         return fetch('https://example.com/').catch(() => {});
     }""")
     tab.wait_for_function("window.stopped.length >= 3")
-    assert tab.evaluate("window.__pwned") is None and {"img-src", "script-src-elem", "connect-src"} <= set(tab.evaluate("window.stopped"))
+    assert tab.evaluate("window.__pwned") is None and {"img-src", "script-src-elem",
+                                                       "connect-src"} <= set(tab.evaluate("window.stopped"))
     tab.context.close()

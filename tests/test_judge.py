@@ -1,4 +1,5 @@
-"""Judge: tables of answers as real models give them, hostile ones too, and the official SQuAD score written once more."""
+"""Judge: tables of answers as real models give them, hostile ones too, and the official SQuAD
+score written once more."""
 import os
 import re
 import subprocess
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssr_nb import judge as module
-from ssr_nb.judge import (JUDGES, all_of, any_of, by_answerable, confusion, contains, exact, final_number, judge, loops, numeric, refuses,
+from ssr_nb.judge import (JUDGES, all_of, any_of, by_answerable, confusion, contains, exact, final_number, judge, loops,
+                          numeric, refuses,
                           register, rule_of, squad_at, squad_scores, stance, summary, tally, unfit, visible)
 from ssr_nb.records import Example, RecordError, Response, Verdict, read_records
 from ssr_nb.tasks import load_examples, load_solutions
@@ -21,8 +23,10 @@ SHARED = Path(os.environ.get("SSR_SHARED_DATA") or Path(__file__).parents[2] / "
 with_shared = pytest.mark.skipif(not (SHARED / "gsm8k_model_solutions_slice.jsonl").exists(),
                                  reason=f"no published data in {SHARED} (SSR_SHARED_DATA names another folder)")
 
-WHERE = Example("The lamp of mira is in the attic.\nWhere is the lamp?", "attic", id="q1", answers=["attic", "the attic"], answerable=True)
-NOWHERE = Example("The lamp of mira is in the attic.\nWhere is the drum?", "i do not know", id="q2", answers=[], answerable=False)
+WHERE = Example("The lamp of mira is in the attic.\nWhere is the lamp?", "attic", id="q1",
+                answers=["attic", "the attic"], answerable=True)
+NOWHERE = Example("The lamp of mira is in the attic.\nWhere is the drum?", "i do not know", id="q2", answers=[],
+                  answerable=False)
 
 
 def label(rule, example, answer, **response):
@@ -32,7 +36,8 @@ def label(rule, example, answer, **response):
 
 
 def test_no_torch():
-    code = "import sys, ssr_nb.judge; sys.exit(bool({'torch', 'datasets', 'transformers', 'matplotlib'} & set(sys.modules)))"
+    code = ("import sys, ssr_nb.judge; sys.exit(bool({'torch', 'datasets', 'transformers', "
+            "'matplotlib'} & set(sys.modules)))")
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
@@ -66,7 +71,8 @@ def reference(prediction, answers):
     return best_em, best_f1
 
 
-SOME_TEXT = st.lists(st.sampled_from(["a", "The", "an", "cat", "cat,", "1850", "1.5", "-", "'", "É", "é", "\u00a0", "  ", "\n", "theatre", "a-b", "“x”", "ß", "_"]), max_size=8).map(" ".join)
+SOME_TEXT = st.lists(st.sampled_from(["a", "The", "an", "cat", "cat,", "1850", "1.5", "-", "'", "É", "é", "\u00a0",
+                                      "  ", "\n", "theatre", "a-b", "“x”", "ß", "_"]), max_size=8).map(" ".join)
 
 
 @settings(max_examples=400, deadline=None)
@@ -76,38 +82,45 @@ def test_squad_scores_equal_the_official_rule(prediction, answers):
 
 
 @pytest.mark.parametrize("prediction, answers, em, f1", [
-    ("", [], 1, 1), ("the", [], 1, 1), ("attic", [], 0, 0), ("", ["attic"], 0, 0), ("Attic!", ["the attic"], 1, 1), ("", ["the", "."], 1, 1),
-    ("cat", ["the", "cat"], 1, 1), ("the old attic", ["attic"], 0, 2 / 3), ("cat cat", ["cat"], 0, 2 / 3), ("x", ["cat", "x y"], 0, 2 / 3)])
+    ("", [], 1, 1), ("the", [], 1, 1), ("attic", [], 0, 0), ("", ["attic"], 0, 0), ("Attic!", ["the attic"], 1, 1),
+    ("", ["the", "."], 1, 1), ("cat", ["the", "cat"], 1, 1), ("the old attic", ["attic"], 0, 2 / 3),
+    ("cat cat", ["cat"], 0, 2 / 3), ("x", ["cat", "x y"], 0, 2 / 3)])
 def test_squad_scores_table(prediction, answers, em, f1):
     assert squad_scores(prediction, answers) == (em, pytest.approx(f1))
 
 
 @pytest.mark.parametrize("answers, said, wanted", [
     (["1850"], "1850.", "correct"), (["1850"], "It was built in 1850.", "incorrect"), (["1850"], "1851", "incorrect"),
-    (["King Henry I"], "King Henry II", "incorrect"), (["2.5 kilograms"], "25 kilograms", "incorrect"), (["-7"], "7", "incorrect"),
-    (["10th and 11th centuries"], "in the 10th and 11th centuries", "correct"), (["1850"], "The passage does not say.", "incorrect")])
+    (["King Henry I"], "King Henry II", "incorrect"), (["2.5 kilograms"], "25 kilograms", "incorrect"),
+    (["-7"], "7", "incorrect"), (["10th and 11th centuries"], "in the 10th and 11th centuries", "correct"),
+    (["1850"], "The passage does not say.", "incorrect")])
 def test_squad_verdicts(answers, said, wanted):
     assert label("squad", Example("When ?", answers[0], answers=answers, answerable=True), said) == wanted
 
 
-@pytest.mark.parametrize("said, wanted", [("The passage doesn't say.", "correct"), ("attic", "incorrect"), ("Unanswerable.", "correct"), ("", "rejected")])
+@pytest.mark.parametrize("said, wanted", [("The passage doesn't say.", "correct"), ("attic", "incorrect"),
+                                          ("Unanswerable.", "correct"), ("", "rejected")])
 @pytest.mark.parametrize("rule", ["squad", "exact", "contains", "refusal"])
 def test_no_answer_means_refusal(rule, said, wanted):
     assert label(rule, NOWHERE, said) == wanted
 
 
 @pytest.mark.parametrize("said, wanted", [
-    ("in the attic .", "correct"), ("The lamp is in the attic, mira says", "correct"), ("It is not in the attic.", "unparsed"), ("It isn’t in the attic.", "unparsed"),
-    ("attic, cellar, loft, kitchen", "unparsed"), ("The attic? No, the cellar.", "unparsed"), ("attic or cellar", "unparsed"), ("either the attic or the cellar", "unparsed"), ("atticus", "incorrect"), ("cellar", "incorrect"),
-    ("The passage does not say, but maybe attic", "incorrect"), ("in the at\u200btic", "correct"), ("\u200fattic", "correct"),
-    ("<script>alert(1)</script> attic", "rejected"), ("attic\x07", "rejected"), ("\u202ecitta attic", "rejected"), ("ＡＴＴＩＣ", "correct")])
+    ("in the attic .", "correct"), ("The lamp is in the attic, mira says", "correct"),
+    ("It is not in the attic.", "unparsed"), ("It isn’t in the attic.", "unparsed"),
+    ("attic, cellar, loft, kitchen", "unparsed"), ("The attic? No, the cellar.", "unparsed"),
+    ("attic or cellar", "unparsed"), ("either the attic or the cellar", "unparsed"), ("atticus", "incorrect"),
+    ("cellar", "incorrect"), ("The passage does not say, but maybe attic", "incorrect"),
+    ("in the at\u200btic", "correct"), ("\u200fattic", "correct"), ("<script>alert(1)</script> attic", "rejected"),
+    ("attic\x07", "rejected"), ("\u202ecitta attic", "rejected"), ("ＡＴＴＩＣ", "correct")])
 def test_contains(said, wanted):
     assert label("contains", WHERE, said) == wanted
 
 
 def test_contains_wants_yes_and_no_first():
     yes = Example("Is it ?", "yes")
-    assert [label("contains", yes, s) for s in ["Yes, it is.", "I would say that yes", "no"]] == ["correct", "unparsed", "incorrect"]
+    assert [label("contains", yes, s)
+            for s in ["Yes, it is.", "I would say that yes", "no"]] == ["correct", "unparsed", "incorrect"]
 
 
 def test_numbers_are_compared_as_written():
@@ -119,18 +132,22 @@ def test_numbers_are_compared_as_written():
 # numbers
 
 NUMBERS = [
-    ("#### 18", 18), ("A: 18", 18), ("The answer is 18.", 18), ("$1,800.00", 1800), ("18 apples", 18), ("1/2", Fraction(1, 2)), ("18.0", 18),
-    ("It is -7.", -7), ("−7", -7), ("-$5", -5), ("$-5", -5), ("minus 5", -5), ("3.25", Fraction(13, 4)), (".5", Fraction(1, 2)), ("25%", 25),
-    ("1,260 people", 1260), ("**18**", 18), ("The answer is **18**.", 18), ("**Answer:** 18", 18), ("**Final answer: 18**", 18), (r"\boxed{18}", 18),
-    (r"$\boxed{1{,}800}$", 1800), (r"\(\boxed{\frac{3}{4}}\)", Fraction(3, 4)), (r"\boxed{\$18}", 18), (r"\boxed{18 \text{ apples}}", 18),
-    ("１８", 18), ("١٨", 18), ("1 1/2 cups", Fraction(3, 2)), ("1½", Fraction(3, 2)), ("16 - 3 = 13\n13 * 2 = 26", 26), ("So 9 * 2 = $18 per day.", 18),
-    ("2 million dollars", 2_000_000), ("70k", 70_000), ("#### 1,080", 1080), ("Answer: $18", 18), ("The final answer is: 18", 18),
-    ("the answer to the question is 18", 18), ("She had 3. She got 4.\nNow she has 7.", 7), ("#### -3", -3), ("A: 10.833333333333332", Fraction("10.833333333333332")),
-    ("The answer was 5 at first.\n#### 18", 18), ("48/2 = 24. 48+24 = 72. #### 72", 72), ("Total: 1.000 kg? No: it is 18 kg.", 18), ("x = 5", 5),
-    ("\u200b18\u200b", 18), ("She makes 9 x 2 = 18 dollars every day.", 18), ("20-2=18", 18), ("Answer: 16-3-4=9 eggs, 9*2 = 18", 18),
+    ("#### 18", 18), ("A: 18", 18), ("The answer is 18.", 18), ("$1,800.00", 1800), ("18 apples", 18),
+    ("1/2", Fraction(1, 2)), ("18.0", 18), ("It is -7.", -7), ("−7", -7), ("-$5", -5), ("$-5", -5), ("minus 5", -5),
+    ("3.25", Fraction(13, 4)), (".5", Fraction(1, 2)), ("25%", 25), ("1,260 people", 1260), ("**18**", 18),
+    ("The answer is **18**.", 18), ("**Answer:** 18", 18), ("**Final answer: 18**", 18), (r"\boxed{18}", 18),
+    (r"$\boxed{1{,}800}$", 1800), (r"\(\boxed{\frac{3}{4}}\)", Fraction(3, 4)), (r"\boxed{\$18}", 18),
+    (r"\boxed{18 \text{ apples}}", 18), ("１８", 18), ("١٨", 18), ("1 1/2 cups", Fraction(3, 2)), ("1½", Fraction(3, 2)),
+    ("16 - 3 = 13\n13 * 2 = 26", 26), ("So 9 * 2 = $18 per day.", 18), ("2 million dollars", 2_000_000),
+    ("70k", 70_000), ("#### 1,080", 1080), ("Answer: $18", 18), ("The final answer is: 18", 18),
+    ("the answer to the question is 18", 18), ("She had 3. She got 4.\nNow she has 7.", 7), ("#### -3", -3),
+    ("A: 10.833333333333332", Fraction("10.833333333333332")), ("The answer was 5 at first.\n#### 18", 18),
+    ("48/2 = 24. 48+24 = 72. #### 72", 72), ("Total: 1.000 kg? No: it is 18 kg.", 18), ("x = 5", 5),
+    ("\u200b18\u200b", 18), ("She makes 9 x 2 = 18 dollars every day.", 18), ("20-2=18", 18),
+    ("Answer: 16-3-4=9 eggs, 9*2 = 18", 18),
 ]
-NO_NUMBERS = ["18 or 20", "between 10 and 12", "10-12", "The answer is not 18.", "It isn't 18.", "A: 18\nA: 20", "#### 18\n#### 20", "I like trains.", "", "A:", "1/0",
-              "9" * 80, "0." + "3" * 5000, "12:30", "5²"[1:]]
+NO_NUMBERS = ["18 or 20", "between 10 and 12", "10-12", "The answer is not 18.", "It isn't 18.", "A: 18\nA: 20",
+              "#### 18\n#### 20", "I like trains.", "", "A:", "1/0", "9" * 80, "0." + "3" * 5000, "12:30", "5²"[1:]]
 
 
 @pytest.mark.parametrize("text, value", NUMBERS)
@@ -148,7 +165,9 @@ def test_doubtful_numbers(text):
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.integers(-10**9, 10**9), st.sampled_from(["#### {}", "A: {}", "The answer is {}.", "It has 3 of 4 parts.\n\nSo it is {} apples.", "**{}**", r"\boxed{{{}}}"]), st.booleans())
+@given(st.integers(-10**9, 10**9), st.sampled_from([
+    "#### {}", "A: {}", "The answer is {}.", "It has 3 of 4 parts.\n\nSo it is {} apples.", "**{}**", r"\boxed{{{}}}"]),
+       st.booleans())
 def test_whole_numbers_are_read_back(value, form, commas):
     assert final_number(form.format(f"{value:,}" if commas else value))[0] == value
 
@@ -162,7 +181,9 @@ def test_no_text_breaks_a_rule(text):
             assert not verdict.reason.startswith("the rule failed"), verdict
 
 
-@pytest.mark.parametrize("text", ["attic " * 50_000, "9" * 500_000, "a" * 500_000, "- " * 200_000, "#### " * 100_000, "the passage " * 50_000, "((((" * 100_000, "1,234" * 100_000, " " * 500_000 + "attic"])
+@pytest.mark.parametrize("text", ["attic " * 50_000, "9" * 500_000, "a" * 500_000, "- " * 200_000, "#### " * 100_000,
+                                  "the passage " * 50_000, "((((" * 100_000, "1,234" * 100_000,
+                                  " " * 500_000 + "attic"])
 def test_very_long_answers_take_no_long_time(text):
     import time
     begin = time.perf_counter()
@@ -281,9 +302,12 @@ def test_refusal_alone_can_not_tell_content():
 # before any rule
 
 @pytest.mark.parametrize("answer, reason", [
-    ("", "empty"), (" \n\t", "empty"), ("\u200b\ufeff", "empty"), ("...", "nothing but punctuation"), ("attic " * 20, "loops"), ("a b c " * 9, "loops"), ("x" * 60, "loops"),
-    ("Where is the lamp?", "repeats the prompt"), ("The lamp of mira is in the attic. Where is the lamp?", "repeats the prompt"),
-    ("attic</s>", "leftovers"), ("attic<|eot_id|>", "leftovers"), ("attic\nUser: and the drum?", "leftovers"), ("attic \ufffd", "broken text"), ("attic\x00", "broken text")])
+    ("", "empty"), (" \n\t", "empty"), ("\u200b\ufeff", "empty"), ("...", "nothing but punctuation"),
+    ("attic " * 20, "loops"), ("a b c " * 9, "loops"), ("x" * 60, "loops"),
+    ("Where is the lamp?", "repeats the prompt"),
+    ("The lamp of mira is in the attic. Where is the lamp?", "repeats the prompt"),
+    ("attic</s>", "leftovers"), ("attic<|eot_id|>", "leftovers"), ("attic\nUser: and the drum?", "leftovers"),
+    ("attic \ufffd", "broken text"), ("attic\x00", "broken text")])
 def test_answers_that_are_none(answer, reason):
     assert unfit(WHERE, Response("q1", answer)).startswith(reason)
     assert label("contains", WHERE, answer) == "rejected"
@@ -338,7 +362,8 @@ def test_a_rule_that_fails_is_unparsed_and_one_that_gives_no_verdict_an_error():
 # files
 
 def rows(n=20):
-    return [Example(f"{i} ?", str(i), id=f"q{i}") for i in range(n)], [Response(f"q{i}", str(i + i % 2)) for i in range(n)]
+    return ([Example(f"{i} ?", str(i), id=f"q{i}") for i in range(n)],
+            [Response(f"q{i}", str(i + i % 2)) for i in range(n)])
 
 
 def test_resumes_from_every_byte(tmp_path, capsys):
@@ -371,7 +396,8 @@ def test_what_does_not_belong_together_is_named(tmp_path, capsys):
     with pytest.raises(RecordError, match="judge 'exact'.*'contains'"):
         judge(examples, responses, "contains", out)
     changed = [Response("q0", "another"), *responses[1:]]
-    for made_for in [lambda: judge(examples, changed, "exact", out), lambda: judge(examples, responses[1:], "exact", out)]:
+    for made_for in [lambda: judge(examples, changed, "exact", out),
+                     lambda: judge(examples, responses[1:], "exact", out)]:
         with pytest.raises(RecordError, match="'q0' that was made for another answer"):
             made_for()
 
@@ -379,7 +405,8 @@ def test_what_does_not_belong_together_is_named(tmp_path, capsys):
 def test_counts(tmp_path):
     examples, responses = rows(10)
     verdicts = judge(examples, [*responses[:9], Response("q9", "")], "exact")
-    assert tally(verdicts) == {"correct": {"the accepted answer": 5}, "incorrect": {"another answer": 4}, "unparsed": {}, "rejected": {"empty": 1}}
+    assert tally(verdicts) == {"correct": {"the accepted answer": 5}, "incorrect": {"another answer": 4},
+                               "unparsed": {}, "rejected": {"empty": 1}}
     assert "10 verdicts" in summary(verdicts) and "50.0%" in summary(verdicts) and summary([])
     right = {(f"q{i}", 0): i % 2 == 0 for i in range(10)}
     counts = confusion(verdicts, right)
@@ -391,7 +418,8 @@ def test_counts(tmp_path):
 # samples and published files
 
 def test_the_samples_gold_is_right():
-    for name, rule in [("squad_sample.json", "squad"), ("squad_sample.json", "exact"), ("squad_sample.json", "contains"), ("gsm8k_sample.jsonl", "numeric")]:
+    for name, rule in [("squad_sample.json", "squad"), ("squad_sample.json", "exact"),
+                       ("squad_sample.json", "contains"), ("gsm8k_sample.jsonl", "numeric")]:
         examples = load_examples(SAMPLES / name)
         verdicts = judge(examples, [Response(e.id, e.completion) for e in examples], rule)
         assert [v for v in verdicts if v.label != "correct"] == []
@@ -399,7 +427,8 @@ def test_the_samples_gold_is_right():
 
 def test_numeric_agrees_with_the_samples_labels():
     examples, responses = load_solutions(SAMPLES / "model_solutions_sample.jsonl")
-    assert [v.label == "correct" for v in judge(examples, responses, "numeric")] == [r.extra["is_correct"] for r in responses]
+    assert [v.label == "correct"
+            for v in judge(examples, responses, "numeric")] == [r.extra["is_correct"] for r in responses]
 
 
 def test_micro_takes_any_wording():
@@ -418,7 +447,8 @@ def test_numeric_agrees_with_every_published_label():
 
 
 @with_shared
-@pytest.mark.parametrize("file, rule", [("squad_v2_dev_slice.json", "squad"), ("squad_v2_dev_slice.json", "contains"), ("gsm8k_train_slice.jsonl", "numeric")])
+@pytest.mark.parametrize("file, rule", [("squad_v2_dev_slice.json", "squad"), ("squad_v2_dev_slice.json", "contains"),
+                                        ("gsm8k_train_slice.jsonl", "numeric")])
 def test_published_gold_is_right(file, rule):
     examples = load_examples(SHARED / file)
     verdicts = judge(examples, [Response(e.id, e.completion) for e in examples], rule)

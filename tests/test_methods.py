@@ -1,4 +1,5 @@
-"""Every row of the table of methods: its targets on records made by hand, its mask, its loss against the formula, its scaling."""
+"""Every row of the table of methods: its targets on records made by hand, its mask,
+its loss against the formula, its scaling."""
 
 import json
 import math
@@ -9,8 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from ssr_nb.compare import Comparison, arm_folder, check, compare, load_data, read_comparison, replay_prompts, row_of, trained_as
-from ssr_nb.methods import REWORDINGS, Rewording, add_replay, mask_surprising, replay_targets, reword, rewording_for, settings_for
+from ssr_nb.compare import (Comparison, arm_folder, check, compare, load_data, read_comparison, replay_prompts, row_of,
+                            trained_as)
+from ssr_nb.methods import (REWORDINGS, Rewording, add_replay, mask_surprising, replay_targets, reword, rewording_for,
+                            settings_for)
 from ssr_nb.microworld import general_examples, in_your_own_words, target_examples
 from ssr_nb.models import add_lora, load_adapter, load_model, remove_lora, save_adapter, scale_adapter
 from ssr_nb.records import Example, Response, Target, Verdict, read_records
@@ -21,10 +24,12 @@ from ssr_nb.train import IGNORED, TrainingSettings, _trainer, encode, encode_all
 
 EXAMPLES = [Example(f"where is thing {i} ?", f"gold {i}", id=f"q{i}") for i in range(5)]
 #            own right   own wrong, paraphrase right   nothing right   rewrite talks of gold   cut off
-OWN = [Response("q0", "own 0", logprob=-9.0), Response("q1", "no", logprob=-1.0), Response("q2", "no", logprob=-1.0), Response("q3", "no", logprob=-1.0),
-       Response("q4", "own", "length", logprob=-1.0)]
-OWN_VERDICTS = [Verdict("q0", "correct")] + [Verdict(f"q{i}", "incorrect") for i in (1, 2, 3)] + [Verdict("q4", "rejected")]
-REWORDED = [Response("q0", "words 0"), Response("q1", "words 1"), Response("q2", "nonsense"), Response("q3", "as the given answer says , words 3"), Response("q4", "words 4")]
+OWN = [Response("q0", "own 0", logprob=-9.0), Response("q1", "no", logprob=-1.0), Response("q2", "no", logprob=-1.0),
+       Response("q3", "no", logprob=-1.0), Response("q4", "own", "length", logprob=-1.0)]
+OWN_VERDICTS = [Verdict("q0", "correct")] + [Verdict(f"q{i}", "incorrect")
+                                             for i in (1, 2, 3)] + [Verdict("q4", "rejected")]
+REWORDED = [Response("q0", "words 0"), Response("q1", "words 1"), Response("q2", "nonsense"),
+            Response("q3", "as the given answer says , words 3"), Response("q4", "words 4")]
 REWORDED_VERDICTS = [Verdict(f"q{i}", "incorrect" if i == 2 else "correct") for i in range(5)]
 
 
@@ -81,8 +86,10 @@ def test_every_row_of_the_table_makes_targets_or_says_what_it_lacks():
 
 
 def test_ours_takes_the_likeliest_right_answer_and_not_the_likeliest():
-    answers = [Response("q0", text, logprob=p, extra={"sample": i}) for i, (text, p) in enumerate([("right, odd", -7.0), ("right, likely", -2.0), ("wrong", -0.1)])]
-    verdicts = [Verdict("q0", label, extra={"sample": i}) for i, label in enumerate(["correct", "correct", "incorrect"])]
+    answers = [Response("q0", text, logprob=p, extra={"sample": i})
+               for i, (text, p) in enumerate([("right, odd", -7.0), ("right, likely", -2.0), ("wrong", -0.1)])]
+    verdicts = [Verdict("q0", label, extra={"sample": i})
+                for i, label in enumerate(["correct", "correct", "incorrect"])]
     assert rehearse(EXAMPLES[:1], answers, verdicts, "ours")[0].completion == "right, likely"
     assert rehearse(EXAMPLES[:1], answers, verdicts, "ssr")[0].completion == "right, odd"
     answers[1] = replace(answers[1], logprob=None)
@@ -90,28 +97,34 @@ def test_ours_takes_the_likeliest_right_answer_and_not_the_likeliest():
         rehearse(EXAMPLES[:1], answers, verdicts, "ours")
 
 
-@pytest.mark.parametrize("text", ["As the reference answer says, Paris.", "The given answer is Paris.", "Paris, as provided.", "Rephrased: it is Paris.", "Your reference is right: Paris.",
+@pytest.mark.parametrize("text", ["As the reference answer says, Paris.", "The given answer is Paris.",
+                                  "Paris, as provided.", "Rephrased: it is Paris.", "Your reference is right: Paris.",
                                   "Here it is in my own words: Paris."])
 def test_talk_of_the_reference_is_found(text):
     assert talks_of_reference(text)
 
 
-@pytest.mark.parametrize("text", ["Paris.", "The correct answer is Paris.", "It is Paris, as given in the passage.", "the passage says that mira keeps the lamp in the attic .",
+@pytest.mark.parametrize("text", ["Paris.", "The correct answer is Paris.", "It is Paris, as given in the passage.",
+                                  "the passage says that mira keeps the lamp in the attic .",
                                   "The answer is 5.", "He gave an example."])
 def test_plain_answers_are_not_taken_for_talk_of_the_reference(text):
     assert not talks_of_reference(text)
 
 
 def test_words_of_the_prompt_are_no_talk_of_the_reference():
-    assert not talks_of_reference("The sample solution boils.", prompt="What does the sample solution do at 90 degrees?")
+    assert not talks_of_reference("The sample solution boils.",
+                                  prompt="What does the sample solution do at 90 degrees?")
 
 
 def test_rewording_keeps_ids_and_earlier_turns():
-    chat = Example([{"role": "system", "content": "{gold}"}, {"role": "user", "content": "Where is {it}?"}], "attic {prompt}", id="c")
+    chat = Example([{"role": "system", "content": "{gold}"}, {"role": "user", "content": "Where is {it}?"}],
+                   "attic {prompt}", id="c")
     asked = reword([chat], "{prompt} | {gold}")[0]
-    assert asked.id == "c" and asked.prompt == [{"role": "system", "content": "{gold}"}, {"role": "user", "content": "Where is {it}? | attic {prompt}"}]
+    assert asked.id == "c" and asked.prompt == [{"role": "system", "content": "{gold}"},
+                                                {"role": "user", "content": "Where is {it}? | attic {prompt}"}]
     example = target_examples(1, "train")[0]
-    assert reword([example], REWORDINGS["micro"].paraphrase)[0].prompt == in_your_own_words(example.prompt, example.completion)
+    assert reword([example],
+                  REWORDINGS["micro"].paraphrase)[0].prompt == in_your_own_words(example.prompt, example.completion)
     assert (rewording_for([example]), rewording_for([chat])) == ("micro", "chat")
     with pytest.raises(ValueError, match="rewrite"):
         Rewording("{prompt} {gold}", "{prompt}", "{prompt} {gold}")
@@ -120,7 +133,8 @@ def test_rewording_keeps_ids_and_earlier_turns():
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.5])
 def test_replay_is_the_share_it_is_said_to_be(share):
     general = [Example(f"general {i}", "?", id=f"g{i}") for i in range(100)]
-    replay = replay_targets(general, [Response(e.id, f"said {e.id}", "length" if e.id == "g7" else "stop") for e in general])
+    replay = replay_targets(general, [Response(e.id, f"said {e.id}", "length" if e.id == "g7" else "stop")
+                                      for e in general])
     assert len(replay) == 99 and all(t.source == "replay" for t in replay), "what was cut off is left out"
     golds = [Target(f"q{i}", "p", "c", "gold") for i in range(60)]
     mixed = add_replay(golds, replay, share)
@@ -143,7 +157,8 @@ def test_the_mask_takes_just_the_surprising_tokens_of_gold(base, golds):
             assert row["input_ids"] == plain["input_ids"], "masked tokens are still read"
             assert [i - begins for i, (a, b) in enumerate(zip(row["labels"], plain["labels"])) if a != b] == surprising
     found = mix([Example(t.prompt, t.completion, id=t.id) for t in golds], masked[:-1])
-    assert found.masked_tokens == sum(len(t.extra["masked"]) for t in masked[:-1]) and f"{found.silent} targets have no loss at all" in str(found)
+    assert (found.masked_tokens == sum(len(t.extra["masked"]) for t in masked[:-1])
+            and f"{found.silent} targets have no loss at all" in str(found))
 
 
 def test_a_batch_without_a_loss_is_worth_nothing_and_not_nan(base, golds):
@@ -155,11 +170,14 @@ def test_a_batch_without_a_loss_is_worth_nothing_and_not_nan(base, golds):
             trainer = _trainer(lm, silent, encode_all(silent, lm.tokenizer, 2048), settings, Path(folder), False)
             batch = next(iter(trainer.get_train_dataloader()))
             # the trainer's own log would hide a NaN, so the loss itself is looked at
-            assert [float(trainer.compute_loss(lm.model, dict(batch), num_items_in_batch=n).detach()) for n in (torch.tensor(0), None)] == [0.0, 0.0]
+            assert [float(trainer.compute_loss(lm.model, dict(batch), num_items_in_batch=n).detach())
+                    for n in (torch.tensor(0), None)] == [0.0, 0.0]
         remove_lora(lm)
-        trained = train(silent * 3 + golds[4:5], base, settings=TrainingSettings(learning_rate=1e-3, epochs=1, batch_size=1, loss=loss, beta=beta), progress=False)
+        trained = train(silent * 3 + golds[4:5], base, settings=TrainingSettings(
+            learning_rate=1e-3, epochs=1, batch_size=1, loss=loss, beta=beta), progress=False)
         weights = [p for n, p in trained.lm.model.named_parameters() if "lora_B" in n]
-        assert all(math.isfinite(x) for x in trained.losses) and sum(x == 0 for x in trained.losses) == 12 and all(w.isfinite().all() for w in weights)
+        assert (all(math.isfinite(x) for x in trained.losses) and sum(x == 0 for x in trained.losses) == 12
+                and all(w.isfinite().all() for w in weights))
         assert any(w.abs().sum() > 0 for w in weights), "the one row with a loss was learnt"
         remove_lora(trained.lm)
     with pytest.raises(ValueError, match="not a token that carries a loss"):
@@ -176,7 +194,8 @@ def test_dft_is_its_formula(base, golds):
 def test_kl_is_zero_before_the_first_step(base, golds):
     losses = {}
     for beta in (0.0, 2.0):
-        trained = train(golds, base, settings=TrainingSettings(learning_rate=3e-3, steps=8, batch_size=16, warmup=0, beta=beta), progress=False)
+        trained = train(golds, base, settings=TrainingSettings(
+            learning_rate=3e-3, steps=8, batch_size=16, warmup=0, beta=beta), progress=False)
         losses[beta] = trained.losses
         remove_lora(trained.lm)
     assert math.isclose(losses[0.0][0], losses[2.0][0], rel_tol=1e-5)
@@ -192,7 +211,8 @@ def test_kl_against_a_hand_computation(base, golds):
                 torch.nn.init.normal_(weight, std=0.05, generator=torch.Generator().manual_seed(0))
         for target, base_logits in zip(golds, before):
             row = encode(target, base.tokenizer)
-            inputs = {"input_ids": torch.tensor([row["input_ids"]]), "attention_mask": torch.ones(1, len(row["input_ids"]), dtype=torch.long)}
+            inputs = {"input_ids": torch.tensor([row["input_ids"]]),
+                      "attention_mask": torch.ones(1, len(row["input_ids"]), dtype=torch.long)}
             learnt = torch.tensor([row["labels"]]) != IGNORED
             tuned = logits_of(lm, target)
             by_hand = 0.0
@@ -214,7 +234,8 @@ def test_the_ends_of_the_slider_are_base_and_tuned(base, golds, tmp_path):
     half = logits_of(scale_adapter(trained.lm, 0.5), golds[0])
     save_adapter(trained.lm, tmp_path / "half")
     assert torch.equal(logits_of(scale_adapter(trained.lm, 0), golds[0]), plain)
-    assert torch.equal(logits_of(scale_adapter(trained.lm, 1), golds[0]), tuned) and not torch.allclose(half, tuned, atol=1e-3)
+    assert (torch.equal(logits_of(scale_adapter(trained.lm, 1), golds[0]), tuned)
+            and not torch.allclose(half, tuned, atol=1e-3))
     remove_lora(trained.lm)
     loaded = load_adapter(base, tmp_path / "half")
     assert torch.equal(logits_of(loaded, golds[0]), half), "what is saved has the factor in it"
@@ -233,14 +254,17 @@ def test_a_scaled_training_is_found_finished_and_not_scaled_twice(base, golds, t
 
 def test_self_distillation_moves_the_adapter_and_never_the_base(base, golds):
     before = {n: p.clone() for n, p in base.model.named_parameters()}
-    settings = settings_for(METHODS["opsd"], TrainingSettings(learning_rate=1e-3, steps=1, warmup=0, teacher_prompt=REWORDINGS["micro"].teacher, sample_tokens=12))
+    settings = settings_for(METHODS["opsd"], TrainingSettings(
+        learning_rate=1e-3, steps=1, warmup=0, teacher_prompt=REWORDINGS["micro"].teacher, sample_tokens=12))
     trained = train(golds[:16], base, settings=settings, progress=False)
-    assert trained.losses[0] > 0 and any(p.abs().sum() > 0 for n, p in trained.lm.model.named_parameters() if "lora_B" in n)
+    assert trained.losses[0] > 0 and any(p.abs().sum() > 0 for n, p in trained.lm.model.named_parameters()
+                                         if "lora_B" in n)
     base = remove_lora(trained.lm)
     assert all(torch.equal(p, before[n]) for n, p in base.model.named_parameters())
 
 
-@pytest.mark.parametrize("wrong", [{"loss": "kl"}, {"beta": -1}, {"loss": "opsd", "beta": 1}, {"teacher_prompt": "{prompt}"}, {"sample_tokens": 0}])
+@pytest.mark.parametrize("wrong", [{"loss": "kl"}, {"beta": -1}, {"loss": "opsd", "beta": 1},
+                                   {"teacher_prompt": "{prompt}"}, {"sample_tokens": 0}])
 def test_settings_that_make_no_sense_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         TrainingSettings(**wrong)
@@ -252,9 +276,10 @@ def test_rows_that_make_no_sense_are_refused(wrong):
         Method("mine", METHODS["sft"].targets, **wrong)
 
 
-@pytest.mark.parametrize("key, value", [("samples", 0), ("replay_share", 1.0), ("kl_beta", -0.1), ("stm_threshold", 0.5), ("wise_alpha", 2), ("wise_alpha", True), ("rewording", "prose"),
-                                        ("rewording", {"paraphrase": "{prompt} {gold}"}), ("rewording", {"paraphrase": "x", "rewrite": "x", "teacher": "x"}),
-                                        ("training", {"loss": "dft"})])
+@pytest.mark.parametrize(
+    "key, value", [("samples", 0), ("replay_share", 1.0), ("kl_beta", -0.1), ("stm_threshold", 0.5), ("wise_alpha", 2),
+                   ("wise_alpha", True), ("rewording", "prose"), ("rewording", {"paraphrase": "{prompt} {gold}"}),
+                   ("rewording", {"paraphrase": "x", "rewrite": "x", "teacher": "x"}), ("training", {"loss": "dft"})])
 def test_a_wrong_value_for_a_method_is_named_by_its_key(key, value):
     with pytest.raises(ValueError, match=f"key '{key}"):
         check(Comparison(**{key: value}))
@@ -266,15 +291,18 @@ def test_replay_on_own_data_needs_general_prompts():
 
 
 def test_the_file_sets_the_values_of_the_rows_that_use_them(tmp_path):
-    (tmp_path / "c.yaml").write_text("methods: [sft, kl, wise, stm, replay]\nkl_beta: 1e-1\nwise_alpha: 0.25\nstm_threshold: 10\nreplay_share: 0.5\n")
+    (tmp_path / "c.yaml").write_text("methods: [sft, kl, wise, stm, replay]\nkl_beta: 1e-1\nwise_alpha: "
+                                     "0.25\nstm_threshold: 10\nreplay_share: 0.5\n")
     config = read_comparison(tmp_path / "c.yaml")
     assert [row_of(config, m).beta for m in config.methods] == [0, 0.1, 0, 0, 0]
-    assert (row_of(config, "wise").scale, row_of(config, "stm").mask_above, row_of(config, "replay").replay) == (0.25, 10, 0.5)
+    assert (row_of(config, "wise").scale, row_of(config, "stm").mask_above,
+            row_of(config, "replay").replay) == (0.25, 10, 0.5)
     assert row_of(config, "ours").mask_above == 10 and row_of(config, "sft") == METHODS["sft"]
 
 
 def test_replay_has_no_prompt_of_a_suite():
-    config = Comparison(methods=["replay"], items={"train": 30, "validation": 10, "target": 10, "shift": 5, "general": 40})
+    config = Comparison(methods=["replay"], items={"train": 30, "validation": 10, "target": 10, "shift": 5,
+                                                   "general": 40})
     train_set, suites = load_data(config)
     tested = {same_prompt(e) for s in suites for e in s.examples}
     drawn = general_examples(25, "train")
@@ -286,26 +314,33 @@ def test_replay_has_no_prompt_of_a_suite():
 def test_a_method_that_only_scales_shares_a_training(monkeypatch):
     monkeypatch.setitem(METHODS, "ssr-half", replace(METHODS["ssr"], name="ssr-half", scale=0.5))
     monkeypatch.setitem(METHODS, "dft-less", replace(METHODS["dft"], name="dft-less", mask_above=9.0, scale=0.5))
-    assert [trained_as(Comparison(), m) for m in ("wise", "ssr-half", "dft-less", "dft")] == ["sft", "ssr", "dft-less", "dft"]
+    assert [trained_as(Comparison(), m)
+            for m in ("wise", "ssr-half", "dft-less", "dft")] == ["sft", "ssr", "dft-less", "dft"]
 
 
 def test_comparison_with_methods_of_many_kinds_and_one_added_at_run_time(tmp_path, monkeypatch):
     "Two workers, which never see the row that was added here; then one method more, which costs only itself."
     monkeypatch.setitem(METHODS, "ssr+dft", replace(METHODS["ssr"], name="ssr+dft", loss="dft"))
-    config = Comparison(methods=["wise", "ssr+dft", "s3ft"], learning_rates=[1e-3], seeds=[0], backend="transformers", workers=2, threads=1, resamples=100,
-                        items={"train": 48, "validation": 8, "target": 8, "shift": 4, "general": 2}, training={"epochs": 1}, samples=2)
+    config = Comparison(methods=["wise", "ssr+dft", "s3ft"], learning_rates=[1e-3], seeds=[0], backend="transformers",
+                        workers=2, threads=1, resamples=100,
+                        items={"train": 48, "validation": 8, "target": 8, "shift": 4, "general": 2},
+                        training={"epochs": 1}, samples=2)
     said = []
     summary = compare(config, tmp_path, say=said.append)
     assert [a["method"] for a in summary["arms"]] == ["base", "s3ft", "ssr+dft", "wise"]
     adapter = json.loads((arm_folder(tmp_path, ("wise", 1e-3, 0)) / "adapter" / "adapter_config.json").read_text())
-    assert adapter["lora_alpha"] == 8 and (arm_folder(tmp_path, ("sft", 1e-3, 0)) / "adapter").is_dir(), "trained for it, as sft isn't among the methods"
-    assert not (tmp_path / "samples.jsonl").exists() and not (tmp_path / "rewrites.jsonl").exists(), "what no method needs is not made"
-    assert any(line.startswith("seconds by stage") for line in said) and set(summary["seconds_per_arm"]) == set(config.methods)
+    assert adapter["lora_alpha"] == 8 and (arm_folder(tmp_path, ("sft", 1e-3, 0)) / "adapter").is_dir(), (
+        "trained for it, as sft isn't among the methods")
+    assert (not (tmp_path / "samples.jsonl").exists()
+            and not (tmp_path / "rewrites.jsonl").exists()), "what no method needs is not made"
+    assert (any(line.startswith("seconds by stage") for line in said)
+            and set(summary["seconds_per_arm"]) == set(config.methods))
     trained_before = (arm_folder(tmp_path, ("sft", 1e-3, 0)) / "adapter" / "training.json").stat().st_mtime_ns
     more = replace(config, methods=[*config.methods, "sft", "sdft", "ours", "replay"], workers=1)
     said.clear()
     again = compare(more, tmp_path, say=said.append)
-    assert "4 arms to run" in "\n".join(said) and [a for a in again["arms"] if a["method"] in ("base", *config.methods)] == summary["arms"]
+    assert ("4 arms to run" in "\n".join(said)
+            and [a for a in again["arms"] if a["method"] in ("base", *config.methods)] == summary["arms"])
     assert (arm_folder(tmp_path, ("sft", 1e-3, 0)) / "adapter" / "training.json").stat().st_mtime_ns == trained_before
     assert len(read_records(tmp_path / "samples.jsonl", Response)) == 96
     replayed = [t for t in read_records(tmp_path / "targets-replay.jsonl", Target) if t.source == "replay"]

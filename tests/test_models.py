@@ -1,4 +1,5 @@
-"""What the models notebook can't show well: broken folders, late imports, other templates, and an adapter that leaves no trace."""
+"""What the models notebook can't show well: broken folders, late imports, other templates,
+and an adapter that leaves no trace."""
 import json
 import os
 import subprocess
@@ -9,8 +10,9 @@ import torch
 from tiny_model import make_tiny_model, tiny_tokenizer
 
 from ssr_nb import models
-from ssr_nb.models import (PLAIN_TEMPLATE, ModelError, adapter_disabled, add_lora, answer_ids, chat_ids, choose_dtype, fastest_threads, fingerprint,
-                           load_adapter, load_model, locate, prepare_tokenizer, readable, remove_lora, save_adapter, set_threads, stop_ids)
+from ssr_nb.models import (PLAIN_TEMPLATE, ModelError, adapter_disabled, add_lora, answer_ids, chat_ids, choose_dtype,
+                           fastest_threads, fingerprint, load_adapter, load_model, locate, prepare_tokenizer, readable,
+                           remove_lora, save_adapter, set_threads, stop_ids)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +26,8 @@ def lm(folder):
 
 
 def in_new_process(code: str, *arguments: str, cwd=None) -> str:
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=cwd, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=cwd,
+                          env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout.strip()
 
@@ -43,7 +46,8 @@ def logits(lm, prompt="ba de fi"):
 
 
 def test_importing_the_module_loads_no_backend():
-    assert in_new_process("import ssr_nb.models, sys; print([n for n in ('transformers', 'peft', 'trl', 'unsloth') if n in sys.modules])") == "[]"
+    assert in_new_process("import ssr_nb.models, sys; print([n for n in ('transformers', 'peft', 'trl', "
+                          "'unsloth') if n in sys.modules])") == "[]"
 
 
 @pytest.mark.parametrize("backend", ["transformers", "unsloth"])
@@ -58,12 +62,14 @@ before = fingerprint(lm)
 tuned = add_lora(lm)
 told = describe(tuned)
 drawn = sum(float(p.detach().double().abs().sum()) for n, p in tuned.model.named_parameters() if "lora_A" in n)
-print(json.dumps([told["backend"], "unsloth" in sys.modules, told["trainable"], drawn, before, fingerprint(remove_lora(tuned))]))
+print(json.dumps([told["backend"], "unsloth" in sys.modules, told["trainable"], drawn, before, \
+fingerprint(remove_lora(tuned))]))
 """, str(folder), backend, cwd=tmp_path))
     assert told[:2] == [backend, backend == "unsloth"]
     assert told[4] == told[5] == fingerprint(load_model(folder, backend="transformers", device="cpu"))
     here = add_lora(load_model(folder, backend="transformers", device="cpu"))
-    assert told[3] == pytest.approx(sum(float(p.detach().double().abs().sum()) for n, p in here.model.named_parameters() if "lora_A" in n), rel=1e-6)
+    assert told[3] == pytest.approx(sum(
+        float(p.detach().double().abs().sum()) for n, p in here.model.named_parameters() if "lora_A" in n), rel=1e-6)
     assert list(tmp_path.iterdir()) == []  # nothing is left in the folder it was started from
 
 
@@ -146,14 +152,16 @@ def test_templates(tmp_path, lm):
         load_model(folder, backend="transformers")
     plain = load_model(folder, backend="transformers", chat_template=PLAIN_TEMPLATE)
     assert answer_ids(plain.tokenizer, "ba de", "fi")[-1] == plain.tokenizer.eos_token_id
-    conversation = [{"role": "system", "content": "ba"}, {"role": "user", "content": "de"}, {"role": "assistant", "content": "fi"}, {"role": "user", "content": "go"}]
+    conversation = [{"role": "system", "content": "ba"}, {"role": "user", "content": "de"},
+                    {"role": "assistant", "content": "fi"}, {"role": "user", "content": "go"}]
     whole = lm.tokenizer.decode(chat_ids(lm.tokenizer, conversation) + answer_ids(lm.tokenizer, conversation, "bu"))
     assert whole == "<bos> <user> ba <user> de <assistant> fi <eos> <user> go <assistant> bu <eos>"
     assert conversation[-1]["role"] == "user" and len(conversation) == 4
 
 
 def test_what_follows_the_end_of_the_turn_is_not_the_answer():
-    tokenizer = tiny_tokenizer("{% for m in messages %}<user> {{ m['content'] }} <eos> ba {% endfor %}{% if add_generation_prompt %}<user>{% endif %}")
+    tokenizer = tiny_tokenizer("{% for m in messages %}<user> {{ m['content'] }} <eos> ba {% endfor %}{% if "
+                               "add_generation_prompt %}<user>{% endif %}")
     assert tokenizer.decode(answer_ids(tokenizer, "de", "fi fo")) == "fi fo <eos>"
 
 
@@ -243,7 +251,8 @@ def test_threads(lm):
 
 def test_description(lm):
     told = models.describe(add_lora(lm))
-    assert 0 < told["trainable"] < told["parameters"] and told["versions"]["torch"] and told["peak memory"][-2:] in ("MB", "GB")
+    assert (0 < told["trainable"] < told["parameters"] and told["versions"]["torch"]
+            and told["peak memory"][-2:] in ("MB", "GB"))
     assert readable(999) == "999 B" and readable(5e15).endswith("TB")
 
 
@@ -255,10 +264,13 @@ def test_training_that_runs_out_of_memory_says_what_to_change(lm, monkeypatch, t
     from ssr_nb.train import TrainingSettings, train
 
     targets = [Target(f"t{i}", "ba de fi", "go bu", "gold") for i in range(12)]
-    monkeypatch.setattr(Trainer, "training_step", lambda *a, **k: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory.")))
+    monkeypatch.setattr(Trainer, "training_step",
+                        lambda *a, **k: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory.")))
     before = fingerprint(lm)
-    with pytest.raises(OutOfMemory, match="batches of 12 rows of up to 9 tokens; expected batch_size 6 with accumulation 4"):
-        train(targets, lm, tmp_path / "adapter", TrainingSettings(batch_size=12, accumulation=2, steps=2), progress=False)
+    with pytest.raises(OutOfMemory,
+                       match="batches of 12 rows of up to 9 tokens; expected batch_size 6 with accumulation 4"):
+        train(targets, lm, tmp_path / "adapter", TrainingSettings(batch_size=12, accumulation=2, steps=2),
+              progress=False)
     with pytest.raises(OutOfMemory, match="load_in_4bit.*max_length 4"):
         train(targets, lm, settings=TrainingSettings(batch_size=1, steps=2), progress=False)
     assert fingerprint(lm) == before and not models.has_lora(lm)  # the base is given back
@@ -269,7 +281,8 @@ def test_training_that_runs_out_of_memory_says_what_to_change(lm, monkeypatch, t
 
 def test_four_bits_where_they_cannot_be_had(folder, monkeypatch):
     monkeypatch.setattr(models, "four_bit_obstacle", lambda: "bitsandbytes is not installed")
-    with pytest.raises(ModelError, match=r"load_in_4bit, and bitsandbytes is not installed; expected bitsandbytes: pip install 'ssr-nb\[gpu\]'"):
+    with pytest.raises(ModelError, match=r"load_in_4bit, and bitsandbytes is not installed; expected bitsandbytes: "
+                       r"pip install 'ssr-nb\[gpu\]'"):
         load_model(folder, backend="transformers", device="cpu", load_in_4bit=True)
 
 
@@ -281,14 +294,18 @@ def test_four_bits(folder, lm, tmp_path):
     from ssr_nb.train import TrainingSettings, train
 
     small = load_model(folder, backend="transformers", device="cpu", load_in_4bit=True)
-    assert small.model.is_loaded_in_4bit and small.model.get_memory_footprint() < lm.model.get_memory_footprint() and fingerprint(small) != fingerprint(lm)
+    assert (small.model.is_loaded_in_4bit and small.model.get_memory_footprint() < lm.model.get_memory_footprint()
+            and fingerprint(small) != fingerprint(lm))
     before = fingerprint(small)
     said = respond([Example("ba de", "fi", id="q")], small, max_new_tokens=4, progress=False)
     pairs = [("ba de", "fi go")]
-    tuned = train([Target("q", "ba de", "fi go", "gold")], small, tmp_path / "adapter", TrainingSettings(steps=2, batch_size=1, learning_rate=1e-2), progress=False).lm
+    tuned = train([Target("q", "ba de", "fi go", "gold")], small, tmp_path / "adapter",
+                  TrainingSettings(steps=2, batch_size=1, learning_rate=1e-2), progress=False).lm
     after = completion_logprobs(tuned, pairs)
     small = remove_lora(tuned)
-    assert fingerprint(small) == before and respond([Example("ba de", "fi", id="q")], small, max_new_tokens=4, progress=False) == said
+    assert fingerprint(small) == before and respond([Example("ba de", "fi", id="q")], small, max_new_tokens=4,
+                                                    progress=False) == said
     again = load_model(folder, backend="transformers", device="cpu", load_in_4bit=True)
-    # TRL trains the adapter of a rounded base in bfloat16, and PEFT loads it in float32: the same numbers, another arithmetic
+    # TRL trains the adapter of a rounded base in bfloat16, and PEFT loads it in float32: the
+    # same numbers, another arithmetic
     assert torch.allclose(completion_logprobs(load_adapter(again, tmp_path / "adapter"), pairs)[0], after[0], atol=0.01)

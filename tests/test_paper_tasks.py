@@ -1,4 +1,5 @@
-"""The papers' tasks, on samples of our own in the publishers' forms: what is read, what is swapped, and what is said where nothing is."""
+"""The papers' tasks, on samples of our own in the publishers' forms:
+what is read, what is swapped, and what is said where nothing is."""
 
 import gzip
 import json
@@ -15,13 +16,15 @@ from hypothesis import strategies as st
 
 from ssr_nb import paper_tasks
 from ssr_nb.judge import judge, normalize_answer
-from ssr_nb.paper_tasks import (MBPP_SPLITS, PAPER_TASKS, REFUSAL, Grounded, accuracy, answerability, f1, grounded_example, holds, load_paper_task,
+from ssr_nb.paper_tasks import (MBPP_SPLITS, PAPER_TASKS, REFUSAL, Grounded, accuracy, answerability, f1,
+                                grounded_example, holds, load_paper_task,
                                 multidoc2dial_items, musique_items, natural_questions_items, paper_task, swap_passages)
 from ssr_nb.records import Example, RecordError, Response, Verdict
 from ssr_nb.tasks import json_rows, load_examples
 
 SAMPLES = Path(__file__).parent / "data"
-SOURCES = {"musique": ("musique_sample.jsonl", "validation"), "natural_questions": ("natural_questions_sample.jsonl", "train"),
+SOURCES = {"musique": ("musique_sample.jsonl", "validation"),
+           "natural_questions": ("natural_questions_sample.jsonl", "train"),
            "multidoc2dial": ("multidoc2dial_dial_sample.json", "train"), "squad2": ("squad_sample.json", "validation"),
            "gsm8k": ("gsm8k_sample.jsonl", "test"), "mbpp": ("mbpp_sample.jsonl", "train")}
 
@@ -50,7 +53,8 @@ def test_every_task_by_name(data, name):
     assert len({e.id for e in examples}) == len(examples) and all(e.completion.strip() for e in examples)
     assert load_paper_task(name, split, n=2) and len(load_paper_task(name, split, n=2)) == 2
     task = paper_task(name)
-    assert task.judge in ("squad", "numeric", "llm", "code") and 0 <= task.metric(examples[0], examples[0].completion, Verdict(examples[0].id, "correct")) <= 1
+    assert (task.judge in ("squad", "numeric", "llm", "code")
+            and 0 <= task.metric(examples[0], examples[0].completion, Verdict(examples[0].id, "correct")) <= 1)
     if task.judge in ("squad", "numeric"):  # gold passes its own judge, refusals too
         verdicts = judge(examples, [Response(e.id, e.completion) for e in examples], task.judge)
         assert {v.label for v in verdicts} == {"correct"}
@@ -59,7 +63,8 @@ def test_every_task_by_name(data, name):
 
 def test_musique_has_its_own_unanswerable_questions(data):
     examples = load_paper_task("musique", "validation")
-    assert [e.answerable for e in examples] == [True, False, True, True] and examples[1].completion == REFUSAL and examples[1].answers == []
+    assert ([e.answerable for e in examples] == [True, False, True, True] and examples[1].completion == REFUSAL
+            and examples[1].answers == [])
     assert examples[0].group == examples[1].group and examples[0].id != examples[1].id
     assert examples[0].answers == ["Port Elspeth", "Elspeth"] and "Passage 4: Stenby." in examples[0].prompt
     more = load_paper_task("musique", "validation", unanswerable=0.5, seed=3)
@@ -72,16 +77,23 @@ def test_natural_questions_in_three_forms(tmp_path):
     for row in simplified:
         tokens = row["document_text"].split(" ")
         marks = [bool(re.fullmatch("<.*>", t)) for t in tokens]
-        original.append({**row, "document_tokens": [{"token": t, "html_token": m} for t, m in zip(tokens, marks)], "document_html": ""})
+        original.append({**row, "document_tokens": [{"token": t, "html_token": m} for t, m in zip(tokens, marks)],
+                         "document_html": ""})
         del original[-1]["document_text"]
         given = row["annotations"]
         hub.append({"id": str(row["example_id"]), "question": {"text": row["question_text"], "tokens": []},
-                    "document": {"url": row["document_url"], "title": "", "html": "", "tokens": {"token": tokens, "is_html": marks}},
-                    "annotations": {"long_answer": [a["long_answer"] for a in given], "yes_no_answer": [{"NONE": -1, "NO": 0, "YES": 1}[a["yes_no_answer"]] for a in given],
-                                    "short_answers": [{k: [s[k] for s in a["short_answers"]] for k in ("start_token", "end_token")} for a in given]}})
-    read = [list(natural_questions_items((f"row {i}", row) for i, row in enumerate(rows))) for rows in (simplified, original, hub)]
-    assert read[0] == read[1] == read[2] and [item.id for item in read[0]] == ["5001", "5002", "5003", "5004"]  # two have no short answer
-    assert read[0][0].passages == ["The lighthouse was built in 1850 by Ada Thorne ."] and read[0][0].answers == ["Ada Thorne"] and read[0][3].answers == ["yes"]
+                    "document": {"url": row["document_url"], "title": "", "html": "",
+                                 "tokens": {"token": tokens, "is_html": marks}},
+                    "annotations": {"long_answer": [a["long_answer"] for a in given], "yes_no_answer": [
+                        {"NONE": -1, "NO": 0, "YES": 1}[a["yes_no_answer"]] for a in given],
+                                    "short_answers": [{k: [s[k] for s in a["short_answers"]]
+                                                       for k in ("start_token", "end_token")} for a in given]}})
+    read = [list(natural_questions_items((f"row {i}", row) for i, row in enumerate(rows)))
+            for rows in (simplified, original, hub)]
+    # two have no short answer
+    assert read[0] == read[1] == read[2] and [item.id for item in read[0]] == ["5001", "5002", "5003", "5004"]
+    assert (read[0][0].passages == ["The lighthouse was built in 1850 by Ada Thorne ."]
+            and read[0][0].answers == ["Ada Thorne"] and read[0][3].answers == ["yes"])
 
 
 def test_natural_questions_are_streamed_from_the_compressed_file(tmp_path):
@@ -89,20 +101,25 @@ def test_natural_questions_are_streamed_from_the_compressed_file(tmp_path):
     folder.mkdir()
     with gzip.open(folder / "simplified-nq-train.jsonl.gz", "wt") as file:
         file.write((SAMPLES / "natural_questions_sample.jsonl").read_text() + "this line is never read\n")
-    assert len(load_paper_task("natural_questions", "train", folder, n=3, unanswerable=0.0)) == 3  # and no further than needed
+    # and no further than needed
+    assert len(load_paper_task("natural_questions", "train", folder, n=3, unanswerable=0.0)) == 3
     with pytest.raises(RecordError, match="line 7.*this line is never read"):
         load_paper_task("natural_questions", "train", folder)
 
 
 def test_dialogues(data):
-    dialogues, documents = (json.loads((SAMPLES / f"multidoc2dial_{part}_sample.json").read_text()) for part in ("dial", "doc"))
+    dialogues, documents = (json.loads((SAMPLES / f"multidoc2dial_{part}_sample.json").read_text())
+                            for part in ("dial", "doc"))
     items = list(multidoc2dial_items(dialogues, documents, "sample"))
-    assert [item.id for item in items] == ["lib-1-1", "lib-1-5", "lib-2-1", "har-1-1"]  # what the agent asks, or knows nothing about, is no answer
+    # what the agent asks, or knows nothing about, is no answer
+    assert [item.id for item in items] == ["lib-1-1", "lib-1-5", "lib-2-1", "har-1-1"]
     second = grounded_example(items[1])
     assert second.completion == "Then you can renew it, and once more after that."
-    assert second.prompt.endswith("User: How long may I keep a book?\nAgent: You may keep it for four weeks.\nUser: I need it longer than that.\n"
+    assert second.prompt.endswith("User: How long may I keep a book?\nAgent: You may keep it for four weeks.\nUser: "
+                                  "I need it longer than that.\n"
                                   "Agent: Is somebody waiting for the book?\nUser: No, nobody is.")
-    assert len(items[2].passages) == 1 and items[2].evidence == ["Reading rooms can be booked a week ahead.", "A booking ends when nobody came for fifteen minutes."]
+    assert len(items[2].passages) == 1 and items[2].evidence == ["Reading rooms can be booked a week ahead.",
+                                                                 "A booking ends when nobody came for fifteen minutes."]
     examples = load_paper_task("multidoc2dial", "train")
     assert sum(not e.answerable for e in examples) == 2
     dialogues["dial_data"]["harbour"][0]["turns"][1]["references"][0]["id_sp"] = "99"
@@ -117,13 +134,15 @@ def test_mbpp(data):
     assert train[1].extra["test_setup_code"] == "import math" and len(train[1].extra["test_list"]) == 2
     space: dict = {}
     for example in train + test:  # the samples' own programs pass their own tests
-        exec("\n".join([example.extra.get("test_setup_code", ""), example.completion.strip("`").removeprefix("python"), *example.extra["test_list"]]), space)
+        exec("\n".join([example.extra.get("test_setup_code", ""), example.completion.strip("`").removeprefix("python"),
+                        *example.extra["test_list"]]), space)
     assert sorted(len(r) for r in MBPP_SPLITS.values()) == [10, 90, 374, 500]
 
 
 def test_what_the_judges_of_the_samples_say(data):
     [first, *_] = load_paper_task("natural_questions", "train", unanswerable=0.0)
-    for answer, label in (("Ada Thorne", "correct"), ("It can't be told from the passages.", "incorrect"), ("Otto Lind", "incorrect")):
+    for answer, label in (("Ada Thorne", "correct"), ("It can't be told from the passages.", "incorrect"),
+                          ("Otto Lind", "incorrect")):
         [verdict] = judge([first], [Response(first.id, answer)], "squad")
         assert verdict.label == label
 
@@ -133,27 +152,32 @@ def test_what_the_judges_of_the_samples_say(data):
 words = st.sampled_from("mira tom lamp attic boat harbour january rye bread bridge choir river".split())
 
 
-@given(st.lists(st.tuples(st.lists(words, min_size=3, max_size=8), words), min_size=6, max_size=12), st.floats(0, 0.4), st.integers(0, 5))
+@given(st.lists(st.tuples(st.lists(words, min_size=3, max_size=8), words), min_size=6, max_size=12), st.floats(0, 0.4),
+       st.integers(0, 5))
 @settings(max_examples=60, deadline=None)
 def test_no_swapped_passage_holds_the_answer(rows, share, seed):
-    items = [Grounded(f"q{i}", f"question {i}", [" ".join([*text, answer]), "nothing here"], answer, [answer], f"g{i}") for i, (text, answer) in enumerate(rows)]
+    items = [Grounded(f"q{i}", f"question {i}", [" ".join([*text, answer]), "nothing here"], answer, [answer], f"g{i}")
+             for i, (text, answer) in enumerate(rows)]
     try:
         made = swap_passages(items, share, seed)
     except RecordError as error:
         assert "passages for" in str(error)
         return
-    assert sum(not m.answerable for m in made) == round(share * len(items)) and made == swap_passages(items, share, seed)
+    assert (sum(not m.answerable for m in made) == round(share * len(items))
+            and made == swap_passages(items, share, seed))
     for before, after in zip(items, made):
         assert (after.id, after.question, len(after.passages)) == (before.id, before.question, len(before.passages))
         if not after.answerable:
-            assert not any(re.search(rf"\b{normalize_answer(before.answers[0])}\b", normalize_answer(p)) for p in after.passages)
+            assert not any(re.search(rf"\b{normalize_answer(before.answers[0])}\b", normalize_answer(p))
+                           for p in after.passages)
             assert before.passages[0] not in after.passages and grounded_example(after).completion == REFUSAL
         else:
             assert after == before
 
 
 def test_passages_of_the_same_document_are_not_swapped_in():
-    items = [Grounded("a", "q", ["the lamp is in the attic"], "attic", ["attic"], "house"), Grounded("b", "q", ["the house is red"], "red", ["red"], "house"),
+    items = [Grounded("a", "q", ["the lamp is in the attic"], "attic", ["attic"], "house"),
+             Grounded("b", "q", ["the house is red"], "red", ["red"], "house"),
              Grounded("c", "q", ["boats float"], "boats", ["boats"], "harbour")]
     for seed in range(10):
         made = paper_tasks.without_answer(items[0], items, random.Random(seed))
@@ -165,7 +189,8 @@ def test_passages_of_the_same_document_are_not_swapped_in():
         swap_passages(items, 1.5)
 
 
-@pytest.mark.parametrize("passage, text, there", [("The ATTIC.", "an attic", True), ("atticus", "attic", False), ("in 1,850", "1850", True), ("x", "the", False)])
+@pytest.mark.parametrize("passage, text, there", [("The ATTIC.", "an attic", True), ("atticus", "attic", False),
+                                                  ("in 1,850", "1850", True), ("x", "the", False)])
 def test_holds(passage, text, there):
     assert holds(passage, [text]) is there
 
@@ -173,8 +198,10 @@ def test_holds(passage, text, there):
 def test_metrics():
     with_answer = Example("q", "the attic", answers=["the attic"], answerable=True)
     without = Example("q", REFUSAL, answers=[], answerable=False)
-    assert f1(with_answer, "attic") == 1 and 0 < f1(with_answer, "attic of Mira") < 1 and f1(without, "attic") == 0 and f1(without, REFUSAL) == 1
-    assert answerability(with_answer, REFUSAL) == 0 and answerability(without, REFUSAL) == 1 and answerability(without, "attic") == 0
+    assert (f1(with_answer, "attic") == 1 and 0 < f1(with_answer, "attic of Mira") < 1 and f1(without, "attic") == 0
+            and f1(without, REFUSAL) == 1)
+    assert (answerability(with_answer, REFUSAL) == 0 and answerability(without, REFUSAL) == 1
+            and answerability(without, "attic") == 0)
     assert accuracy(with_answer, "x", Verdict("q", "unparsed")) == 0 and accuracy(with_answer, "x") == 0
 
 
@@ -183,7 +210,8 @@ def test_metrics():
 @pytest.mark.parametrize("name", PAPER_TASKS)
 def test_what_to_download_is_said(tmp_path, monkeypatch, name):
     monkeypatch.setenv("SSR_DATA", str(tmp_path))
-    monkeypatch.setattr(paper_tasks, "dataset_rows", lambda *a: (_ for _ in ()).throw(RecordError(a[0], None, "ConnectionError: no network", "a network")))
+    monkeypatch.setattr(paper_tasks, "dataset_rows", lambda *a: (_ for _ in ()).throw(
+        RecordError(a[0], None, "ConnectionError: no network", "a network")))
     with pytest.raises(RecordError) as caught:
         load_paper_task(name, "train")
     task = PAPER_TASKS[name]
@@ -194,11 +222,13 @@ def test_what_to_download_is_said(tmp_path, monkeypatch, name):
 def test_the_hub_is_asked_where_there_is_no_file(tmp_path, monkeypatch):
     asked = []
     rows = [row for _, row in json_rows(SAMPLES / "gsm8k_sample.jsonl")]
-    monkeypatch.setattr(paper_tasks, "dataset_rows", lambda *a: asked.append(a) or ((f"row {i}", row) for i, row in enumerate(rows)))
+    monkeypatch.setattr(paper_tasks, "dataset_rows",
+                        lambda *a: asked.append(a) or ((f"row {i}", row) for i, row in enumerate(rows)))
     assert len(load_paper_task("gsm8k", "test", tmp_path)) == len(rows) and asked == [("openai/gsm8k", "test", "main")]
 
 
-@pytest.mark.parametrize("wrong", [{"name": "hotpot"}, {"name": "musique", "split": "test"}, {"name": "gsm8k", "unanswerable": 0.5}])
+@pytest.mark.parametrize("wrong", [{"name": "hotpot"}, {"name": "musique", "split": "test"},
+                                   {"name": "gsm8k", "unanswerable": 0.5}])
 def test_what_makes_no_sense(data, wrong):
     with pytest.raises(RecordError):
         load_paper_task(**wrong)

@@ -35,9 +35,11 @@ def copy(tmp_path_factory):
 
 
 def same_files(pattern, here, there):
-    names = {str(p.relative_to(here)) for p in here.glob(pattern)} | {str(p.relative_to(there)) for p in there.glob(pattern)}
+    names = ({str(p.relative_to(here)) for p in here.glob(pattern)}
+             | {str(p.relative_to(there)) for p in there.glob(pattern)})
     assert names
-    return [n for n in sorted(names) if not (here / n).exists() or not (there / n).exists() or (here / n).read_bytes() != (there / n).read_bytes()]
+    return [n for n in sorted(names) if not (here / n).exists() or not (there / n).exists()
+            or (here / n).read_bytes() != (there / n).read_bytes()]
 
 
 def test_export_is_current(copy):
@@ -52,7 +54,8 @@ def test_notebooks_are_clean(copy):
 
 def test_readme_is_current(copy):
     (copy / "README.md").unlink()
-    run(BIN / "jupyter", "nbconvert", "--log-level", "ERROR", "--to", "markdown", "--output-dir", ".", "--output", "README", "nbs/index.ipynb", cwd=copy)
+    run(BIN / "jupyter", "nbconvert", "--log-level", "ERROR", "--to", "markdown", "--output-dir", ".", "--output",
+        "README", "nbs/index.ipynb", cwd=copy)
     assert same_files("README.md", ROOT, copy) == [], "run `make readme` and commit what it changes"
     if (ROOT / "README_files").exists() or (copy / "README_files").exists():
         assert same_files("README_files/*", ROOT, copy) == [], "run `make readme` and commit what it changes"
@@ -81,13 +84,16 @@ def test_users_never_need_the_development_tools():
 
 
 def test_import_is_light():
-    code = "import sys, ssr_nb, ssr_nb.records, ssr_nb.cli; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    code = ("import sys, ssr_nb, ssr_nb.records, ssr_nb.cli; sys.exit('torch' in sys.modules or 'transformers' in "
+            "sys.modules)")
     run(sys.executable, "-c", code)
 
 
-@pytest.mark.parametrize("command", [[sys.executable, "-c", "import ssr_nb"], [BIN / "ssr", "--help"]], ids=["import", "help"])
+@pytest.mark.parametrize("command", [[sys.executable, "-c", "import ssr_nb"], [BIN / "ssr", "--help"]],
+                         ids=["import", "help"])
 def test_start_loads_no_torch(command):
-    "The design asks for half a second; the best of three runs, with room for a busy machine, stays far under what torch alone takes."
+    """The design asks for half a second; the best of three runs, with room for a busy machine,
+    stays far under what torch alone takes."""
     times = []
     for _ in range(3):
         start = time.perf_counter()
@@ -107,11 +113,13 @@ def test_wheel_holds_the_embedded_model_and_the_templates(copy, tmp_path):
     embedded = sum(i.file_size for i in zipfile.ZipFile(wheel).infolist() if i.filename.startswith("ssr_nb/embedded/"))
     assert embedded <= 8 * 2**20, f"{embedded} bytes"
     metadata = next(n for n in names if n.endswith("METADATA"))
-    assert "fastcore" not in "".join(l for l in zipfile.ZipFile(wheel).read(metadata).decode().splitlines(True) if "Requires-Dist" in l and "extra" not in l)
+    assert "fastcore" not in "".join(l for l in zipfile.ZipFile(wheel).read(metadata).decode().splitlines(True)
+                                     if "Requires-Dist" in l and "extra" not in l)
 
 
 def pinned() -> dict[str, str]:
-    return dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line and not line.startswith("#"))
+    return dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines()
+                if "==" in line and not line.startswith("#"))
 
 
 def test_the_gpu_extra_is_what_the_constraints_pin(copy):
@@ -144,10 +152,12 @@ def test_versions_stand_in_one_place():
     from importlib.util import find_spec
     config = ConfigParser(delimiters=["="])
     config.read(ROOT / "settings.ini")
-    pins = [line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line and not line.startswith("#")]
+    pins = [line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines()
+            if "==" in line and not line.startswith("#")]
     names = [name.lower() for name, _ in pins]
     assert len(names) == len(set(names))
-    needed = {r.split("<")[0].lower() for key in ("requirements", "gpu_requirements", "benchmark_requirements", "dev_requirements") for r in config["DEFAULT"][key].split()}
+    needed = {r.split("<")[0].lower() for key in ("requirements", "gpu_requirements", "benchmark_requirements",
+                                                  "dev_requirements") for r in config["DEFAULT"][key].split()}
     assert needed <= set(names), needed - set(names)
     here = {n: v for n, v in pins if n not in ("bitsandbytes", "xformers") or find_spec(n)}  # these two are for GPUs
     assert {n: version(n) for n, v in here.items() if not version(n).startswith(v)} == {}

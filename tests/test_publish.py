@@ -1,4 +1,5 @@
-"""Publishing: merged models of several architectures, cards without scores, GGUF and the hub where they are out of reach."""
+"""Publishing: merged models of several architectures, cards without scores, GGUF and the hub
+where they are out of reach."""
 
 import json
 
@@ -7,7 +8,8 @@ import torch
 from architectures import make_model
 
 from ssr_nb.models import ModelError, chat_ids, load_adapter, load_model
-from ssr_nb.publish import base_of, command_of, model_card, push, save_gguf, save_merged, score_table, training_record, write_card
+from ssr_nb.publish import (base_of, command_of, model_card, push, save_gguf, save_merged, score_table, training_record,
+                            write_card)
 from ssr_nb.records import Score, Target
 from ssr_nb.train import TrainingSettings, train
 
@@ -18,7 +20,8 @@ QUESTION = "Where is the lamp of Mira?"
 def trained(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     lm = load_model(make_model(request.param, folder / "base"), backend="transformers", device="cpu")
-    train([Target("q", QUESTION, "attic", "own")], lm, folder / "adapter", TrainingSettings(learning_rate=1e-2, steps=3, batch_size=1), method="ssr", progress=False)
+    train([Target("q", QUESTION, "attic", "own")], lm, folder / "adapter",
+          TrainingSettings(learning_rate=1e-2, steps=3, batch_size=1), method="ssr", progress=False)
     return folder
 
 
@@ -53,7 +56,8 @@ def test_merging_that_fails_leaves_nothing(trained, tmp_path, monkeypatch):
 
 
 def test_what_is_not_there(tmp_path):
-    for call in (lambda: base_of(tmp_path), lambda: training_record(tmp_path / "none"), lambda: push(tmp_path, "a/b"), lambda: save_merged(tmp_path, tmp_path / "out")):
+    for call in (lambda: base_of(tmp_path), lambda: training_record(tmp_path / "none"), lambda: push(tmp_path, "a/b"),
+                 lambda: save_merged(tmp_path, tmp_path / "out")):
         with pytest.raises(ModelError):
             call()
 
@@ -64,8 +68,10 @@ RECORD = {"model": "somebody/model", "method": "own idea", "targets": {"own": 3,
 
 def test_a_card_without_scores_and_of_a_method_that_is_not_ours():
     card = model_card(RECORD)
-    assert "base_model: somebody/model" in card and "own idea." in card and "own 3 (75%), gold 1 (25%)" in card and "Scores" not in card
-    assert "ssr train --targets targets.jsonl --model somebody/model --learning-rate 0.0001 --epochs 3 --seed 1 --method 'own idea'" in card
+    assert ("base_model: somebody/model" in card and "own idea." in card and "own 3 (75%), gold 1 (25%)" in card
+            and "Scores" not in card)
+    assert ("ssr train --targets targets.jsonl --model somebody/model --learning-rate 0.0001 --epochs 3 --seed 1 "
+            "--method 'own idea'" in card)
     assert command_of(RECORD | {"command": "ssr train as typed"}) == "ssr train as typed"
 
 
@@ -126,7 +132,8 @@ def test_pushing_is_private_unless_told_otherwise(trained, monkeypatch):
     monkeypatch.setattr("huggingface_hub.HfApi", Hub)
     assert push(trained / "adapter", "me/adapter") == "https://hub/me/adapter"
     assert Hub.asked[-2:] == [("create", "me/adapter", True), ("upload", "me/adapter", "adapter")]
-    monkeypatch.setattr(Hub, "create_repo", lambda *a, **k: (_ for _ in ()).throw(PermissionError("403: this token can't write\nand more")))
+    monkeypatch.setattr(Hub, "create_repo",
+                        lambda *a, **k: (_ for _ in ()).throw(PermissionError("403: this token can't write\nand more")))
     with pytest.raises(ModelError, match="403: this token can't write; expected the hub within reach") as caught:
         push(trained / "adapter", "me/adapter")
     assert "\n" not in str(caught.value)

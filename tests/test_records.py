@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_nb.records import (Appender, Example, RecordError, Response, Score, Target, Verdict, from_row, iterate_records, read_records, replacing,
-                            to_row, write_json, write_records)
+from ssr_nb.records import (Appender, Example, RecordError, Response, Score, Target, Verdict, from_row, iterate_records,
+                            read_records, replacing, to_row, write_json, write_records)
 
 TEXT = st.text(min_size=1).filter(lambda s: s.strip())
 
 
-@given(prompt=TEXT, completion=st.text(), extra=st.dictionaries(st.text(min_size=1).map("x-{}".format), st.integers() | st.text() | st.none(), max_size=3))
+@given(prompt=TEXT, completion=st.text(),
+       extra=st.dictionaries(st.text(min_size=1).map("x-{}".format), st.integers() | st.text() | st.none(), max_size=3))
 def test_an_example_survives_the_way_through_json(prompt, completion, extra):
     example = Example(prompt, completion, answerable=True, answers=["a"], extra=extra)
     assert from_row(Example, json.loads(json.dumps(to_row(example)))) == example
@@ -61,7 +62,8 @@ def test_line_ends_inside_text_stay_inside_the_record(tmp_path):
     (b'{"id": "q", "response": "x"}\n\n{"id": "q", "response": "y"}\n', Response, 3, "line 1 has already"),
     (b'{"id": "q", "label": "maybe"}\n', Verdict, 1, "correct, incorrect, unparsed, rejected"),
     (b'{"id": "q", "label": "correct", "score": 1.5}\n', Verdict, 1, "from 0 to 1"),
-    (b'{"id": "q", "prompt": "a", "completion": "b", "source": "silver"}\n', Target, 1, "own, paraphrase, gold, replay"),
+    (b'{"id": "q", "prompt": "a", "completion": "b", "source": "silver"}\n', Target, 1,
+     "own, paraphrase, gold, replay"),
     (b'{"id": 7, "task": "t", "method": "m", "seed": 0, "score": 1}\n', Score, 1, "id to be a string"),
     (b'{"id": "q", "task": "t", "method": "m", "seed": true, "score": 1}\n', Score, 1, "whole number"),
     (b'', Example, None, "at least one example"),
@@ -99,7 +101,8 @@ def test_a_failed_replacement_leaves_the_old_file_and_no_rubbish(tmp_path):
         with replacing(tmp_path / "a.json") as beside:
             beside.write_text("half")
             raise KeyError
-    assert json.loads((tmp_path / "a.json").read_text()) == {"old": 1} and [p.name for p in tmp_path.iterdir()] == ["a.json"]
+    assert (json.loads((tmp_path / "a.json").read_text()) == {"old": 1}
+            and [p.name for p in tmp_path.iterdir()] == ["a.json"])
 
 
 def test_a_bad_line_in_the_middle_is_not_taken_for_a_torn_one(tmp_path):

@@ -1,4 +1,5 @@
-"""What the respond notebook can't show: kills at random moments, hostile files, and that answers are those of a plain loop."""
+"""What the respond notebook can't show: kills at random moments, hostile files, and that
+answers are those of a plain loop."""
 import contextlib
 import os
 import random
@@ -52,7 +53,8 @@ def test_answers_are_those_of_a_plain_loop(lm, batch_size):
     for example, response in zip(examples, responses):
         said, logprob = plainly(lm, example.prompt, 12)
         stopped = said[-1] in stop_ids(lm)
-        assert response.id == example.id and response.finish_reason == ("stop" if stopped else "length") and response.tokens == len(said)
+        assert (response.id == example.id and response.finish_reason == ("stop" if stopped else "length")
+                and response.tokens == len(said))
         assert response.response == lm.tokenizer.decode(said, skip_special_tokens=True)
         assert response.logprob == pytest.approx(logprob, abs=1e-3)
     assert {r.finish_reason for r in responses} == {"stop", "length"}  # the tiny model shows both
@@ -81,7 +83,8 @@ def test_a_model_in_training_mode_answers_without_dropout_and_goes_on_training(l
     tuned.model.train()
     assert respond(examples, tuned, max_new_tokens=8, progress=False) == expected and tuned.model.training
     with adapter_disabled(tuned):
-        assert [r.response for r in respond(examples, tuned, max_new_tokens=8, progress=False)] != [r.response for r in expected]
+        assert [r.response for r in respond(examples, tuned, max_new_tokens=8,
+                                            progress=False)] != [r.response for r in expected]
     remove_lora(tuned)
 
 
@@ -109,7 +112,8 @@ def test_sampling_follows_the_model(lm):
     likeliest = lm.tokenizer.decode([int(share.argmax())], skip_special_tokens=True)
     seen = sum(r.response == likeliest for r in drawn) / 600
     assert seen == pytest.approx(float(share.max()), abs=0.07)
-    assert {r.response for r in respond([example], lm, max_new_tokens=1, temperature=1.0, top_p=1e-6, samples=20, progress=False)} == {likeliest}
+    assert {r.response for r in respond([example], lm, max_new_tokens=1, temperature=1.0, top_p=1e-6, samples=20,
+                                        progress=False)} == {likeliest}
 
 
 ANSWER = """
@@ -136,8 +140,8 @@ for out in sys.stdin:  # a fork for each run: a process of its own to kill, with
 def test_kill_9_at_random_moments_ends_with_the_same_file(folder, tmp_path):
     draw = random.Random(time.time_ns())
     code = ANSWER.format(tests=os.path.dirname(__file__), model=str(folder))
-    server = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                              env=os.environ | {"OMP_NUM_THREADS": "1"})
+    server = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert server.stdout.readline() == "ready\n"
 
     def run(out, kill_after=None) -> int:
@@ -164,7 +168,8 @@ def test_kill_9_at_random_moments_ends_with_the_same_file(folder, tmp_path):
             out.unlink()
             continue
         kills += 1
-        if kills % 3 == 0 and out.exists() and out.stat().st_size > 10:  # as if the kill had come within the write of a line
+        if kills % 3 == 0 and out.exists() and out.stat().st_size > 10:
+            # as if the kill had come within the write of a line
             os.truncate(out, out.stat().st_size - draw.randint(1, min(200, out.stat().st_size)))
     assert run(out) == 0 and out.read_bytes() == undisturbed
     server.communicate()
@@ -203,7 +208,8 @@ def test_answers_that_do_not_belong_are_refused_and_kept(lm, folder, tmp_path):
         respond(prompts(6), lm, out, max_new_tokens=6, progress=False)
 
 
-@pytest.mark.parametrize("wrong", [{"temperature": -1}, {"top_p": 0}, {"top_p": 1.1}, {"samples": 0}, {"samples": 2}, {"max_new_tokens": 0},
+@pytest.mark.parametrize("wrong", [{"temperature": -1}, {"top_p": 0}, {"top_p": 1.1}, {"samples": 0}, {"samples": 2},
+                                   {"max_new_tokens": 0},
                                    {"batch_size": 0}, {"batch_size": "many"}, {"temperature": float("nan")}])
 def test_settings_that_make_no_sense(lm, wrong):
     with pytest.raises(ValueError, match="expected"):
@@ -240,7 +246,8 @@ def test_batches_hold_every_row_once():
         assert sorted(i for b in batches for i in b) == list(range(len(lengths)))
         flat = [lengths[i] for b in batches for i in b]
         assert flat == sorted(flat, reverse=True)
-        assert all(len(b) == 1 or (len(b) * max(lengths[i] for i in b) <= budget if size == "auto" else len(b) <= size) for b in batches)
+        assert all(len(b) == 1 or (len(b) * max(lengths[i] for i in b) <= budget if size == "auto" else len(b) <= size)
+                   for b in batches)
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, "auto"])
@@ -253,7 +260,8 @@ def test_logprobs_of_given_text(lm, batch_size):
             table = lm.model(input_ids=torch.tensor([asked + answer])).logits[0].log_softmax(-1)
         expected = [float(table[len(asked) - 1 + i, token]) for i, token in enumerate(answer)]
         assert values.dtype == torch.float32 and values.tolist() == pytest.approx(expected, abs=1e-4)
-    assert perplexity(lm, pairs) == pytest.approx(float((-torch.cat(completion_logprobs(lm, pairs)).mean()).exp()), rel=1e-5)
+    assert perplexity(lm, pairs) == pytest.approx(float((-torch.cat(completion_logprobs(lm, pairs)).mean()).exp()),
+                                                  rel=1e-5)
     assert completion_logprobs(lm, []) == []
 
 
@@ -270,7 +278,8 @@ def test_two_models_are_walked_through_side_by_side(lm):
 def test_a_large_vocabulary_makes_small_batches(lm, monkeypatch):
     sizes = []
     forward = lm.model.forward
-    monkeypatch.setattr(lm.model, "forward", lambda *args, **kwargs: (sizes.append((len(kwargs["input_ids"]), kwargs["logits_to_keep"])), forward(*args, **kwargs))[1])
+    monkeypatch.setattr(lm.model, "forward", lambda *args, **kwargs: (
+        sizes.append((len(kwargs["input_ids"]), kwargs["logits_to_keep"])), forward(*args, **kwargs))[1])
     pairs = [("ba", "de " * 20)] * 12
     whole = completion_logprobs(lm, pairs)
     assert sizes == [(12, 21)]
@@ -282,7 +291,8 @@ def test_a_large_vocabulary_makes_small_batches(lm, monkeypatch):
 
 
 def short_of_memory(lm, monkeypatch, most: int) -> list[int]:
-    """From now on the model runs out of memory with more than so many rows; returns the list of batch sizes that it is asked for."""
+    """From now on the model runs out of memory with more than so many rows;
+    returns the list of batch sizes that it is asked for."""
     sizes, forward = [], lm.model.forward
 
     def limited(*args, **kwargs):
@@ -297,12 +307,14 @@ def short_of_memory(lm, monkeypatch, most: int) -> list[int]:
 
 @pytest.mark.parametrize("settings", [{}, {"temperature": 1.2, "samples": 2}])
 def test_out_of_memory_halves_the_batch_and_goes_on(lm, tmp_path, monkeypatch, capfd, settings):
-    examples, settings = prompts(25), settings | {"max_new_tokens": 60, "batch_size": 10, "progress": False}  # some come near the context's end
+    # some come near the context's end
+    examples, settings = prompts(25), settings | {"max_new_tokens": 60, "batch_size": 10, "progress": False}
     expected = respond(examples, lm, tmp_path / "plenty.jsonl", **settings)
     with monkeypatch.context() as patch:
         sizes = short_of_memory(lm, patch, most=3)
         answers = respond(examples, lm, tmp_path / "short.jsonl", **settings)
-    assert [(a.id, a.response, a.tokens, a.finish_reason, a.extra) for a in answers] == [(a.id, a.response, a.tokens, a.finish_reason, a.extra) for a in expected]
+    assert [(a.id, a.response, a.tokens, a.finish_reason, a.extra)
+            for a in answers] == [(a.id, a.response, a.tokens, a.finish_reason, a.extra) for a in expected]
     assert [a.logprob for a in answers] == pytest.approx([a.logprob for a in expected], abs=1e-3)
     assert [size for size in sizes if size > 3] == [10, 5], "what was too much once is not tried again"
     assert "out of memory with 10 rows; going on with 5" in capfd.readouterr().err
@@ -327,7 +339,8 @@ def test_out_of_memory_and_stopped_goes_on_where_it_was(lm, tmp_path, monkeypatc
     there = read_records(out, Response)
     assert len(there) == 4 and sizes[:2] == [8, 4]  # two parts of two; the third was cut short
     answers = respond(examples, lm, out, max_new_tokens=5, batch_size=8, progress=False)
-    assert [r.response for r in answers] == [r.response for r in respond(examples, lm, max_new_tokens=5, progress=False)]
+    assert [r.response for r in answers] == [r.response
+                                             for r in respond(examples, lm, max_new_tokens=5, progress=False)]
     assert all(a in answers for a in there)
 
 
@@ -342,7 +355,8 @@ def test_one_row_that_does_not_fit_is_an_error(lm, monkeypatch, tmp_path):
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory(lm, monkeypatch):
-    monkeypatch.setattr(lm.model, "forward", lambda *a, **k: (_ for _ in ()).throw(RuntimeError("device-side assert triggered")))
+    monkeypatch.setattr(lm.model, "forward",
+                        lambda *a, **k: (_ for _ in ()).throw(RuntimeError("device-side assert triggered")))
     with pytest.raises(RuntimeError, match="device-side"):
         respond(prompts(3), lm, max_new_tokens=3, progress=False)
 
@@ -352,7 +366,9 @@ def test_reading_in_halves_reads_the_same(lm, monkeypatch):
     expected = completion_logprobs(lm, pairs, batch_size=8)
     with monkeypatch.context() as patch:
         sizes = short_of_memory(lm, patch, most=3)
-        assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(completion_logprobs(lm, pairs, batch_size=8), expected))
+        assert all(torch.allclose(a, b, atol=1e-5)
+                   for a, b in zip(completion_logprobs(lm, pairs, batch_size=8), expected))
         assert [size for size in sizes if size > 3] == [8, 4]
-        walked = zip(iterate_logprobs(lm, pairs, 8), iterate_logprobs(lm, pairs, 8))  # side by side, and halved at different times
+        # side by side, and halved at different times
+        walked = zip(iterate_logprobs(lm, pairs, 8), iterate_logprobs(lm, pairs, 8))
         assert sorted(i for (batch, _), (again, _) in walked for i in batch if batch == again) == list(range(20))

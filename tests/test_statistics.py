@@ -7,12 +7,13 @@ import pytest
 from scipy import stats
 
 from ssr_nb.records import Score
-from ssr_nb.statistics import (Metric, bootstrap_weights, disagreement, estimate, holm, interval, items_needed, mcnemar, power_with, sign_flip_p,
-                               summarize)
+from ssr_nb.statistics import (Metric, bootstrap_weights, disagreement, estimate, holm, interval, items_needed, mcnemar,
+                               power_with, sign_flip_p, summarize)
 
 
 def scores_of(method, rate, right, task="target", seeds=(0,), **extra):
-    return [Score(f"q{i}", task, method, seed, rate, float(ok), extra={k: v[i] for k, v in extra.items()}) for seed in seeds for i, ok in enumerate(right)]
+    return [Score(f"q{i}", task, method, seed, rate, float(ok), extra={k: v[i] for k, v in extra.items()})
+            for seed in seeds for i, ok in enumerate(right)]
 
 
 def test_weights_draw_with_replacement():
@@ -26,7 +27,8 @@ def test_the_interval_agrees_with_scipy(seed):
     rng = np.random.default_rng(seed)
     a, b = (rng.random((2, 150)) < [[0.7], [0.8]]).astype(float)
     arms = [("one", 1.0), ("two", 1.0)]
-    found = estimate(Metric("target", "target"), scores_of("one", 1.0, a) + scores_of("two", 1.0, b), arms).difference(arms[1], arms[0])
+    found = estimate(Metric("target", "target"), scores_of("one", 1.0, a) + scores_of("two", 1.0, b),
+                     arms).difference(arms[1], arms[0])
     theirs = stats.bootstrap((b - a,), np.mean, n_resamples=10_000, method="percentile", rng=rng).confidence_interval
     assert math.isclose(found[0], (b - a).mean(), abs_tol=1e-12)
     assert abs(found[1] - theirs.low) < 0.012 and abs(found[2] - theirs.high) < 0.012
@@ -65,10 +67,12 @@ def test_a_ratio_is_a_sum_over_a_sum():
 
 def test_the_rate_is_chosen_on_validation_and_never_on_the_test_items():
     scores = scores_of("base", None, [1, 0, 0, 0]) + scores_of("base", None, [1, 0, 0, 0], task="validation")
-    for rate, test, validation in [(1e-4, [1, 1, 1, 1], [1, 0, 0, 0]), (1e-3, [1, 0, 0, 0], [1, 1, 1, 0]), (3e-3, [1, 1, 0, 0], [0, 1, 1, 1])]:
+    for rate, test, validation in [(1e-4, [1, 1, 1, 1], [1, 0, 0, 0]), (1e-3, [1, 0, 0, 0], [1, 1, 1, 0]),
+                                   (3e-3, [1, 1, 0, 0], [0, 1, 1, 1])]:
         scores += scores_of("sft", rate, test) + scores_of("sft", rate, validation, task="validation")
     summary = summarize(scores, resamples=100)
-    assert [(a["method"], a["learning_rate"]) for a in summary["arms"] if a["quoted"]] == [("base", None), ("sft", 1e-3)], "of equals the lowest rate"
+    assert [(a["method"], a["learning_rate"]) for a in summary["arms"]
+            if a["quoted"]] == [("base", None), ("sft", 1e-3)], "of equals the lowest rate"
     assert summary["rate_chosen_on"] == "validation"
     assert summary["differences"][0]["target"][0] == 0.0
 
@@ -94,8 +98,10 @@ def test_an_interval_leaves_out_resamples_without_a_value():
 
 
 def test_a_figure_of_tokens_that_a_resample_lacks_is_still_its_own():
-    "Most resamples of two items in one task hold the only token; one in four doesn't, and must not borrow another arm's figure."
-    scores = [Score(f"q{i}", "target", m, 0, 1.0, 1.0, extra={"kl_nats": n * t, "kl_tokens": t}) for m, n in (("one", 1.0), ("two", 9.0)) for i, t in enumerate([1, 0])]
+    """Most resamples of two items in one task hold the only token;
+    one in four doesn't, and must not borrow another arm's figure."""
+    scores = [Score(f"q{i}", "target", m, 0, 1.0, 1.0, extra={"kl_nats": n * t, "kl_tokens": t})
+              for m, n in (("one", 1.0), ("two", 9.0)) for i, t in enumerate([1, 0])]
     found = estimate(Metric("KL", "target", "kl_nats", "kl_tokens"), scores, [ONE, TWO], resamples=500)
     assert np.isnan(found.distribution).any()
     assert found.of(ONE) == (1.0, 1.0, 1.0) and found.difference(TWO, ONE) == (8.0, 8.0, 8.0)
@@ -108,7 +114,8 @@ def test_sign_flips_agree_with_scipy(seed):
     exact = stats.permutation_test((few,), np.sum, permutation_type="samples", n_resamples=np.inf).pvalue
     assert abs(sign_flip_p(few) - exact) < 0.015
     a, b = (rng.random((2, 150)) < [[0.7], [0.78]]).astype(float)
-    assert abs(estimate(TARGET, two_methods(a, b), [ONE, TWO]).p(ONE, TWO) - mcnemar(scores_of("one", 1.0, a), scores_of("two", 1.0, b)).p) < 0.015
+    assert abs(estimate(TARGET, two_methods(a, b), [ONE, TWO]).p(ONE, TWO)
+               - mcnemar(scores_of("one", 1.0, a), scores_of("two", 1.0, b)).p) < 0.015
 
 
 def test_sign_flips_are_two_sided_and_count_sums_of_thirds_as_equal():
@@ -130,7 +137,8 @@ def test_three_seeds_of_the_same_answers_are_no_more_significant_than_one():
     rng = np.random.default_rng(0)
     a, b = (rng.random((2, 100)) < [[0.6], [0.75]]).astype(float)
     single = estimate(TARGET, two_methods(a, b), [ONE, TWO]).p(ONE, TWO)
-    triple = estimate(TARGET, scores_of("one", 1.0, a) + scores_of("two", 1.0, b, seeds=(0, 1, 2)), [ONE, TWO]).p(ONE, TWO)
+    triple = estimate(TARGET, scores_of("one", 1.0, a) + scores_of("two", 1.0, b, seeds=(0, 1, 2)),
+                      [ONE, TWO]).p(ONE, TWO)
     assert single == triple
 
 
@@ -142,7 +150,8 @@ def test_a_ratio_has_no_sign_flips():
 
 
 def test_holm_on_a_worked_example():
-    "Five tests in no order: 5 x 0.005, 4 x 0.011, 3 x 0.02; then 2 x 0.04; and 0.06, which may not come below the one before it."
+    """Five tests in no order: 5 x 0.005, 4 x 0.011, 3 x 0.02; then 2 x 0.04;
+    and 0.06, which may not come below the one before it."""
     assert np.allclose(holm([0.02, 0.005, 0.06, 0.04, 0.011]), [0.06, 0.025, 0.08, 0.08, 0.044])
     assert holm([]) == [] and holm([0.03]) == [0.03] and holm([0.7, 0.6]) == [1.0, 1.0]
 
@@ -165,8 +174,9 @@ def test_mcnemar_is_the_binomial_test_of_the_discordant_items():
     assert mcnemar(scores_of("a", 1.0, a), scores_of("b", 1.0, a)) == (0, 0, 1.0)
 
 
-@pytest.mark.parametrize("theirs, message", [(scores_of("b", 1.0, [1, 0]), "'q2'"), (scores_of("b", 1.0, [1, 0, 1], seeds=(0, 1)), "'q0' twice"),
-                                             (scores_of("b", 1.0, [1, 0, 1], task="validation"), "6 items"), (scores_of("b", 1.0, [1, 0, 0.5]), "0.5 .*'q2'")])
+@pytest.mark.parametrize("theirs, message", [
+    (scores_of("b", 1.0, [1, 0]), "'q2'"), (scores_of("b", 1.0, [1, 0, 1], seeds=(0, 1)), "'q0' twice"),
+    (scores_of("b", 1.0, [1, 0, 1], task="validation"), "6 items"), (scores_of("b", 1.0, [1, 0, 0.5]), "0.5 .*'q2'")])
 def test_mcnemar_wants_two_single_runs_of_the_same_items(theirs, message):
     scores = theirs if theirs[-1].score != 0.5 else [*theirs[:2], Score("q2", "target", "b", 0, 1.0, 0.5)]
     with pytest.raises(ValueError, match=message):
@@ -181,7 +191,8 @@ def a_run(methods=("sft", "ssr", "rft")):
         scores += scores_of("base", None, easy < 0.5, task=task, kl_nats=[0.0] * 80, kl_tokens=[3] * 80)
         for m in methods:
             gain = 0.45 if (m, task) == ("sft", "target") else 0.02
-            scores += scores_of(m, 1e-3, easy < 0.5 + gain, task=task, seeds=(0, 1), kl_nats=list(rng.exponential(0.2, 80)), kl_tokens=[3] * 80)
+            scores += scores_of(m, 1e-3, easy < 0.5 + gain, task=task, seeds=(0, 1),
+                                kl_nats=list(rng.exponential(0.2, 80)), kl_tokens=[3] * 80)
     return scores
 
 
@@ -197,7 +208,8 @@ def test_every_difference_has_an_interval_and_the_tested_ones_a_corrected_p():
 
 
 def test_a_family_is_all_that_meets_one_baseline():
-    few, many = (summarize(a_run(methods), resamples=500) for methods in (("sft", "ssr"), ("sft", "ssr", "rft", "dft", "kl")))
+    few, many = (summarize(a_run(methods), resamples=500)
+                 for methods in (("sft", "ssr"), ("sft", "ssr", "rft", "dft", "kl")))
     for summary, tests in ((few, 4), (many, 10)):
         against = [d for d in summary["differences"] if d["against"] == "base"]
         raw, corrected = ([d[key][f] for d in against for f in ("target", "general")] for key in ("p", "p_holm"))
@@ -214,7 +226,8 @@ def test_power_agrees_with_the_power_of_the_exact_test():
     seen = np.zeros(items + 1)
     for n in discordant:
         k = np.arange(n + 1)
-        seen[n] = stats.binom.pmf(k, n, 0.5 + difference / disagree / 2)[2 * stats.binom.cdf(np.minimum(k, n - k), n, 0.5) <= 0.05].sum()
+        seen[n] = stats.binom.pmf(
+            k, n, 0.5 + difference / disagree / 2)[2 * stats.binom.cdf(np.minimum(k, n - k), n, 0.5) <= 0.05].sum()
     assert abs((stats.binom.pmf(discordant, items, disagree) * seen).sum() - 0.8) < 0.02
 
 
@@ -226,11 +239,13 @@ def test_power_and_items_are_each_others_inverse():
 
 
 def test_seeds_count_for_as_much_as_they_err_apart():
-    one, apart, alike, some = (items_needed(0.05, 0.2, seeds=s, correlation=c) for s, c in ((1, 0.0), (4, 0.0), (4, 1.0), (4, 0.5)))
+    one, apart, alike, some = (items_needed(0.05, 0.2, seeds=s, correlation=c)
+                               for s, c in ((1, 0.0), (4, 0.0), (4, 1.0), (4, 0.5)))
     assert abs(apart - one / 4) < 2 and apart < some < alike <= one
 
 
-@pytest.mark.parametrize("settings", [(0.0, 0.2), (0.3, 0.2), (0.1, 1.1), (1.0, 1.0), (0.1, 0.2, 0.8, 0.05, 0), (0.1, 0.2, 0.8, 0.05, 3, 1.5)])
+@pytest.mark.parametrize("settings", [(0.0, 0.2), (0.3, 0.2), (0.1, 1.1), (1.0, 1.0), (0.1, 0.2, 0.8, 0.05, 0),
+                                      (0.1, 0.2, 0.8, 0.05, 3, 1.5)])
 def test_impossible_differences_are_refused(settings):
     with pytest.raises(ValueError, match="found .*expected"):
         items_needed(*settings)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssr_nb.records import Example, RecordError, Response, write_records
-from ssr_nb.tasks import (SQUAD_REFUSAL, assert_disjoint, bundles, load_examples, load_solutions, same_prompt, split_examples,
-                          without_calculator)
+from ssr_nb.tasks import (SQUAD_REFUSAL, assert_disjoint, bundles, load_examples, load_solutions, same_prompt,
+                          split_examples, without_calculator)
 
 SAMPLES = Path(__file__).parent / "data"
 SHARED = Path(os.environ.get("SSR_SHARED_DATA") or Path(__file__).parents[2] / "shared" / "data")
@@ -32,7 +32,8 @@ def test_neither_torch_nor_datasets_is_loaded():
 
 def test_squad_sample():
     examples = load_examples(SAMPLES / "squad_sample.json")
-    published = [q for a in json.loads((SAMPLES / "squad_sample.json").read_text())["data"] for p in a["paragraphs"] for q in p["qas"]]
+    published = [q for a in json.loads((SAMPLES / "squad_sample.json").read_text())["data"] for p in a["paragraphs"]
+                 for q in p["qas"]]
     assert [e.id for e in examples] == [q["id"] for q in published]
     for example, question in zip(examples, published):
         assert question["question"] in example.prompt
@@ -58,8 +59,10 @@ def test_squad_1_without_is_impossible_and_without_a_title(tmp_path):
 
 
 def test_squad_as_the_hub_has_it(tmp_path):
-    rows = [{"id": "q1", "title": "Bread", "context": "Rye keeps long.", "question": "What keeps?", "answers": {"text": ["Rye", "Rye"], "answer_start": [0, 0]}},
-            {"id": "q2", "title": "Bread", "context": "Rye keeps long.", "question": "Why?", "answers": {"text": [], "answer_start": []}}]
+    rows = [{"id": "q1", "title": "Bread", "context": "Rye keeps long.", "question": "What keeps?",
+             "answers": {"text": ["Rye", "Rye"], "answer_start": [0, 0]}},
+            {"id": "q2", "title": "Bread", "context": "Rye keeps long.", "question": "Why?",
+             "answers": {"text": [], "answer_start": []}}]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
     first, second = load_examples(tmp_path / "rows.jsonl")
     assert first.answers == ["Rye"] and second.completion == SQUAD_REFUSAL and second.answers == []
@@ -71,17 +74,19 @@ def test_gsm8k_sample():
     assert not any("<<" in e.completion for e in examples) and all("####" in e.completion for e in examples)
 
 
-@pytest.mark.parametrize("text, plain", [("1 <<1+1=2>>2", "1 2"), ("a << b", "a << b"), ("x<<1>>y<<2>>z", "xyz"), ("<<a\nb>>", "<<a\nb>>")])
+@pytest.mark.parametrize("text, plain", [("1 <<1+1=2>>2", "1 2"), ("a << b", "a << b"), ("x<<1>>y<<2>>z", "xyz"),
+                                         ("<<a\nb>>", "<<a\nb>>")])
 def test_without_calculator(text, plain):
     assert without_calculator(text) == plain
 
 
 def test_own_files_in_both_forms(tmp_path):
-    (tmp_path / "mine.jsonl").write_text('{"prompt": "a ?", "completion": "1", "note": "x"}\n\n'
-                                         '{"messages": [{"role": "user", "content": "b ?"}, {"role": "assistant", "content": "2"}]}\n')
+    (tmp_path / "mine.jsonl").write_text('{"prompt": "a ?", "completion": "1", "note": "x"}\n\n{"messages": [{"role": '
+                                         '"user", "content": "b ?"}, {"role": "assistant", "content": "2"}]}\n')
     first, second = load_examples(tmp_path / "mine.jsonl")
     assert first.extra == {"note": "x"} and second.completion == "2"
-    (tmp_path / "list.json").write_text(json.dumps([{"prompt": "a ?", "completion": "1"}, {"prompt": "b ?", "completion": "2"}], indent=1))
+    (tmp_path / "list.json").write_text(
+        json.dumps([{"prompt": "a ?", "completion": "1"}, {"prompt": "b ?", "completion": "2"}], indent=1))
     assert [e.completion for e in load_examples(tmp_path / "list.json")] == ["1", "2"]
     assert [e.completion for e in load_examples(tmp_path / "list.json", n=1)] == ["1"]
 
@@ -125,7 +130,8 @@ def test_the_hub_out_of_reach_says_what_was_asked(monkeypatch):
 
     monkeypatch.setattr(datasets, "load_dataset", unreachable)
     for source in ("owner/name", "hub:owner/name"):
-        with pytest.raises(RecordError, match="owner/name, configuration main, split test.*Couldn't reach the hub;.*connection"):
+        with pytest.raises(RecordError,
+                           match="owner/name, configuration main, split test.*Couldn't reach the hub;.*connection"):
             load_examples(source, split="test", config="main")
     assert asked[0] == (("owner/name", "main"), {"split": "test"})
 
@@ -134,9 +140,12 @@ def test_the_hub_out_of_reach_says_what_was_asked(monkeypatch):
 
 BAD = {
     "no answers": (squad({"question": "Why?", "id": "q1"}), r"data\[0\]\.paragraphs\[0\]\.qas\[0\].*answers"),
-    "impossible with an answer": (squad({"question": "Why?", "id": "q1", "answers": [{"text": "Rye"}], "is_impossible": True}), "is_impossible = true with 1 answers"),
-    "possible without": (squad({"question": "Why?", "id": "q1", "answers": [], "is_impossible": False}), "is_impossible = false with 0 answers"),
-    "answer without text": (squad({"question": "Why?", "id": "q1", "answers": [{"txt": "Rye"}]}), r"qas\[0\], answers\[0\].*no 'text'"),
+    "impossible with an answer": (squad({"question": "Why?", "id": "q1", "answers": [{"text": "Rye"}],
+                                         "is_impossible": True}), "is_impossible = true with 1 answers"),
+    "possible without": (squad({"question": "Why?", "id": "q1", "answers": [], "is_impossible": False}),
+                         "is_impossible = false with 0 answers"),
+    "answer without text": (squad({"question": "Why?", "id": "q1", "answers": [{"txt": "Rye"}]}),
+                            r"qas\[0\], answers\[0\].*no 'text'"),
     "blank answer": (squad({"question": "Why?", "id": "q1", "answers": [{"text": " "}]}), r"answers\[0\]"),
     "no question": (squad({"id": "q1", "answers": []}), r"qas\[0\].*no 'question'"),
     "question that is a number": (squad({"id": "q1", "question": 3, "answers": []}), r"qas\[0\]: found question = 3"),
@@ -145,7 +154,8 @@ BAD = {
     "article that is a text": ({"data": ["Bread"]}, r"data\[0\]: found \"Bread\""),
     "data that is no list": ({"data": {}}, "found data = {}"),
     "no questions at all": ({"data": []}, "no rows"),
-    "two questions under one id": (squad({"question": "Why?", "id": "q1", "answers": []}, {"question": "When?", "id": "q1", "answers": []}), "id 'q1' of two examples"),
+    "two questions under one id": (squad({"question": "Why?", "id": "q1", "answers": []},
+                                         {"question": "When?", "id": "q1", "answers": []}), "id 'q1' of two examples"),
     "unknown fields": ([{"q": "a", "a": "b"}], r"\[0\]: found the fields \[\"a\", \"q\"\].*columns="),
     "rows that are texts": (["a", "b"], r"\[0\]: found \"a\""),
     "a number": (7, "line 1: found 7"),
@@ -165,15 +175,18 @@ def test_bad_files_are_named_with_their_place(name, tmp_path):
     assert "bad.json" in str(error.value) and "expected" in str(error.value)
 
 
-@pytest.mark.parametrize("content, said", [(b"", "no rows"), (b"\xff\xfe{}", "UTF-8"), (b"{\n", "line 1"), (b'{"prompt": "a", "completion": "b"}\n{"pro', "line 2"),
-                                           (b'{"prompt": "a", "completion": "b"}\n' * 2, "line 2.*again"), (b"[" * 100_000, "nested too deep|line 1")])
+@pytest.mark.parametrize("content, said", [(b"", "no rows"), (b"\xff\xfe{}", "UTF-8"), (b"{\n", "line 1"),
+                                           (b'{"prompt": "a", "completion": "b"}\n{"pro', "line 2"),
+                                           (b'{"prompt": "a", "completion": "b"}\n' * 2, "line 2.*again"),
+                                           (b"[" * 100_000, "nested too deep|line 1")])
 def test_bad_bytes(content, said, tmp_path):
     (tmp_path / "bad.jsonl").write_bytes(content)
     with pytest.raises(RecordError, match=said):
         load_examples(tmp_path / "bad.jsonl")
 
 
-@pytest.mark.parametrize("source", ["nowhere.json", "no such thing", "a/b/c", "microworld:moon", "/nowhere/at/all.parquet"])
+@pytest.mark.parametrize("source", ["nowhere.json", "no such thing", "a/b/c", "microworld:moon",
+                                    "/nowhere/at/all.parquet"])
 def test_sources_that_are_nothing(source, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RecordError, match="expected"):
@@ -200,7 +213,8 @@ def made(groups):
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.sampled_from([None, *"abcdefgh"]), min_size=4, max_size=60), st.integers(1, 10), st.integers(1, 10), st.integers(0, 5))
+@given(st.lists(st.sampled_from([None, *"abcdefgh"]), min_size=4, max_size=60), st.integers(1, 10), st.integers(1, 10),
+       st.integers(0, 5))
 def test_splits_share_nothing(groups, train, test, seed):
     examples = made(groups)
     try:
@@ -233,7 +247,8 @@ def test_shares_use_everything_and_seeds_differ():
     assert splits != split_examples(examples, {"train": 0.8, "test": 0.2}, seed=1)
 
 
-@pytest.mark.parametrize("sizes", [{}, {"train": 0}, {"train": -1}, {"train": 1.5}, {"train": 0.0}, {"train": True}, {"train": "10"}, {"train": 101}, {"a": 0.7, "b": 0.7}])
+@pytest.mark.parametrize("sizes", [{}, {"train": 0}, {"train": -1}, {"train": 1.5}, {"train": 0.0}, {"train": True},
+                                   {"train": "10"}, {"train": 101}, {"a": 0.7, "b": 0.7}])
 def test_sizes_that_make_no_sense(sizes):
     with pytest.raises(RecordError, match="expected"):
         split_examples(made([None] * 100), sizes)
@@ -272,9 +287,10 @@ def test_solutions_sample(tmp_path):
     assert read_records(tmp_path / "responses.jsonl", Response) == responses
 
 
-@pytest.mark.parametrize("row, said", [({"question": "a ?"}, "ground_truth"), ({"question": "a ?", "ground_truth": "A: 4"}, "for each model"),
-                                       ({"question": "a ?", "ground_truth": "A: 4", "m": {"solution": "4"}}, "m: found no 'is_correct'"),
-                                       ({"question": "a ?", "ground_truth": "four", "m": {"solution": "4", "is_correct": True}}, "four")])
+@pytest.mark.parametrize("row, said", [
+    ({"question": "a ?"}, "ground_truth"), ({"question": "a ?", "ground_truth": "A: 4"}, "for each model"),
+    ({"question": "a ?", "ground_truth": "A: 4", "m": {"solution": "4"}}, "m: found no 'is_correct'"),
+    ({"question": "a ?", "ground_truth": "four", "m": {"solution": "4", "is_correct": True}}, "four")])
 def test_bad_solutions(row, said, tmp_path):
     (tmp_path / "s.jsonl").write_text(json.dumps(row) + "\n")
     with pytest.raises(RecordError, match=said):
@@ -286,7 +302,8 @@ def test_bad_solutions(row, said, tmp_path):
 @with_shared
 def test_published_squad_whole():
     examples = load_examples(SHARED / "squad_v2_dev_slice.json")
-    assert len(examples) == 1287 and sum(not e.answerable for e in examples) == 760 and len({e.group for e in examples}) == 4
+    assert (len(examples) == 1287 and sum(not e.answerable for e in examples) == 760
+            and len({e.group for e in examples}) == 4)
     splits = split_examples(examples, {"train": 48, "test": 16})
     assert_disjoint(splits["train"], splits["test"])
 
@@ -304,4 +321,5 @@ def test_published_solutions_and_a_published_table():
     examples, responses = load_solutions(SHARED / "gsm8k_model_solutions_slice.jsonl")
     assert (len(examples), len(responses)) == (100, 400)
     pytest.importorskip("datasets")
-    assert len(load_examples(SHARED / "TruthfulQA.csv", columns={"prompt": "Question", "completion": "Best Answer"})) == 817
+    assert len(load_examples(SHARED / "TruthfulQA.csv",
+                             columns={"prompt": "Question", "completion": "Best Answer"})) == 817

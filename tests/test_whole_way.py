@@ -27,13 +27,16 @@ def whole_way(examples, folder):
     lm = load_model(str(model), backend="transformers")
     write_records(folder / "examples.jsonl", examples)
     responses = respond(examples, lm, folder / "responses.jsonl", max_new_tokens=8, progress=False)
-    # a random model says nothing right: a stand-in for a model that knows some answers, brought as answers made elsewhere
+    # a random model says nothing right: a stand-in for a model that knows some answers, brought
+    # as answers made elsewhere
     for response, example in list(zip(responses, examples))[::3]:
-        response.response, response.finish_reason = (example.answers or ["This cannot be answered from the passage."])[0], "stop"
+        response.response, response.finish_reason = (example.answers
+                                                     or ["This cannot be answered from the passage."])[0], "stop"
     verdicts = judge(examples, responses, judge="squad", out=folder / "verdicts.jsonl")
     targets = rehearse(examples, responses, verdicts, "ssr")
     write_records(folder / "targets.jsonl", targets)
-    trained = train(read_records(folder / "targets.jsonl", Target), lm, folder / "adapter", TrainingSettings(learning_rate=1e-3, steps=3, batch_size=4), progress=False)
+    trained = train(read_records(folder / "targets.jsonl", Target), lm, folder / "adapter",
+                    TrainingSettings(learning_rate=1e-3, steps=3, batch_size=4), progress=False)
     suites = [Suite("target", examples[:12], "squad"), Suite("general", examples[12:16], "contains", "more")]
     with adapter_disabled(trained.lm) as base:
         before = evaluate(base, suites, max_new_tokens=4, progress=False)
@@ -46,7 +49,8 @@ def check_whole_way(examples, folder):
     assert len(responses) == len(verdicts) == len(targets) == len(examples)
     share = mix(examples, targets, responses, verdicts)
     assert sum(share.sources.values()) == len(examples) and share.sources["own"] >= len(examples[::3]) * 0.9
-    assert {t.id: t.completion for t in targets if t.source == "gold"}.items() <= {e.id: e.completion for e in examples}.items()
+    assert {t.id: t.completion
+            for t in targets if t.source == "gold"}.items() <= {e.id: e.completion for e in examples}.items()
     assert len(trained.losses) == 3 and (folder / "adapter" / "adapter_model.safetensors").exists()
     assert Counter(s.task for s in after) == {"target": 12, "general:more": 4}
     assert all(s.extra["gold_tokens"] > 0 and s.extra["gold_nats"] > 0 for s in after)
@@ -55,7 +59,8 @@ def check_whole_way(examples, folder):
 def test_a_sample_of_squad_goes_the_whole_way(tmp_path):
     examples = load_examples(SAMPLES / "squad_sample.json")
     while len(examples) < 16:  # the sample is small; its questions, asked again in other words
-        examples += [type(e)(e.prompt + " Please.", e.completion, answers=e.answers, answerable=e.answerable, group=e.group) for e in examples[: 16 - len(examples)]]
+        examples += [type(e)(e.prompt + " Please.", e.completion, answers=e.answers, answerable=e.answerable,
+                             group=e.group) for e in examples[: 16 - len(examples)]]
     check_whole_way(examples, tmp_path)
 
 
@@ -87,5 +92,6 @@ def test_real_gsm8k_gold_is_judged_right_and_another_number_wrong(name, count):
     assert len(examples) == count
     gold = judge(examples, [Response(e.id, e.completion) for e in examples], judge="numeric")
     assert [v.label for v in gold] == ["correct"] * count
-    wrong = judge(examples, [Response(e.id, f"The answer is {int(float(e.answers[0].replace(',', ''))) + 1}.") for e in examples], judge="numeric")
+    wrong = judge(examples, [Response(e.id, f"The answer is {int(float(e.answers[0].replace(',', ''))) + 1}.")
+                             for e in examples], judge="numeric")
     assert [v.label for v in wrong] == ["incorrect"] * count

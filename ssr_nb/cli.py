@@ -87,13 +87,12 @@ def _model(name: str, backend: str, threads: int | None, adapter: Path | None = 
              "responses.jsonl")
 def respond(
         examples: Examples, out: Out, model: Model = "microworld", backend: Backend = "auto",
-        max_new_tokens: MaxNewTokens = 256,
-        load_in_4bit: FourBit = False, thinking: Thinking = False,
+        max_new_tokens: MaxNewTokens = 256, load_in_4bit: FourBit = False, thinking: Thinking = False,
         samples: Annotated[int, typer.Option(help="Answers a prompt; more than one needs a temperature.")] = 1,
         temperature: Annotated[float, typer.Option(help="0 for greedy answers.")] = 0.0,
         seed: Annotated[int, typer.Option(help="For sampled answers.")] = 0,
-        ask: Annotated[str, typer.Option(help="answer, or with gold in the prompt: "
-                                         "paraphrase or rewrite.")] = "answer", threads: Threads = None,
+        ask: Annotated[str, typer.Option(
+            help="answer, or with gold in the prompt: paraphrase or rewrite.")] = "answer", threads: Threads = None,
         endpoint: Endpoint = None, concurrency: Concurrency = 8, timeout: Timeout = 120) -> None:
     "Let the base model answer every prompt, or say gold in its own words."
     from ssr_nb import endpoint as http
@@ -164,25 +163,25 @@ def judge(examples: Examples, responses: Responses, out: Out,
 
 @app.command(epilog="Example: ssr rehearse --examples train.jsonl --responses responses.jsonl --verdicts "
              "verdicts.jsonl --method ssr --out targets.jsonl")
-def rehearse(examples: Examples, out: Out, responses: Annotated[Optional[Path], typer.Option(
-    help="Responses; methods of gold alone need none.")] = None,
-             verdicts: Annotated[Optional[Path],
-                                 typer.Option(help="Verdicts; methods of gold alone need none.")] = None,
-             method: Annotated[str, typer.Option(help="sft, ssr, rft, s3ft, sdft, replay, ours, ...: "
-                                                 "a row of the table of methods.")] = "ssr",
+def rehearse(examples: Examples, out: Out,
+             responses: Annotated[Optional[Path], typer.Option(
+                 help="Responses; methods of gold alone need none.")] = None,
+             verdicts: Annotated[Optional[Path], typer.Option(
+                 help="Verdicts; methods of gold alone need none.")] = None,
+             method: Annotated[str, typer.Option(
+                 help="sft, ssr, rft, s3ft, sdft, replay, ours, ...: a row of the table of methods.")] = "ssr",
              missing: Annotated[str, typer.Option(
                  help="What an example without verdict becomes: error, or gold.")] = "error",
              paraphrases: Annotated[Optional[Path], typer.Option(
                  help="Of `ssr respond --ask paraphrase`; for s3ft, own-style.")] = None,
-             paraphrase_verdicts: Annotated[Optional[Path],
-                                            typer.Option(help="Verdicts on the paraphrases.")] = None,
-             rewrites: Annotated[Optional[Path],
-                                 typer.Option(help="Of `ssr respond --ask rewrite`; for sdft.")] = None,
+             paraphrase_verdicts: Annotated[Optional[Path], typer.Option(
+                 help="Verdicts on the paraphrases.")] = None,
+             rewrites: Annotated[Optional[Path], typer.Option(
+                 help="Of `ssr respond --ask rewrite`; for sdft.")] = None,
              rewrite_verdicts: Annotated[Optional[Path], typer.Option(help="Verdicts on the rewrites.")] = None,
-             replay_examples: Annotated[Optional[str],
-                                        typer.Option(help="General prompts, for replay.")] = None,
-             replay_responses: Annotated[Optional[Path],
-                                         typer.Option(help="The base model's answers to them.")] = None,
+             replay_examples: Annotated[Optional[str], typer.Option(help="General prompts, for replay.")] = None,
+             replay_responses: Annotated[Optional[Path], typer.Option(
+                 help="The base model's answers to them.")] = None,
              replay_share: Annotated[Optional[float], typer.Option(
                  help="Their share of the rows; the table's where it isn't given.")] = None) -> None:
     "Make the targets of a method: own answers, paraphrases, gold, replay."
@@ -217,9 +216,9 @@ def rehearse(examples: Examples, out: Out, responses: Annotated[Optional[Path], 
 @app.command(epilog="Example: ssr train --targets targets.jsonl --model Qwen/Qwen2.5-0.5B-Instruct "
              "--learning-rate 2e-4 --out adapter")
 def train(targets: Annotated[Path, typer.Option(help="Targets, as `ssr rehearse` writes them.")], out: Out,
-          model: Model = "microworld",
-          backend: Backend = "auto", load_in_4bit: FourBit = False, learning_rate: Annotated[
-              float, typer.Option(help="Highest learning rate; it falls linearly to 0.")] = 2e-4,
+          model: Model = "microworld", backend: Backend = "auto", load_in_4bit: FourBit = False,
+          learning_rate: Annotated[float, typer.Option(
+              help="Highest learning rate; it falls linearly to 0.")] = 2e-4,
           epochs: Annotated[float, typer.Option(help="Passes over the targets.")] = 3,
           steps: Annotated[Optional[int], typer.Option(
               help="Optimiser steps, instead of epochs; set it to compare methods.")] = None,
@@ -233,8 +232,9 @@ def train(targets: Annotated[Path, typer.Option(help="Targets, as `ssr rehearse`
           seed: Annotated[int, typer.Option(help="For the first adapter and the order of rows.")] = 0,
           checkpoint_every: Annotated[int, typer.Option(help="Steps between checkpoints; 0 for none.")] = 50,
           threads: Threads = None,
-          method: Annotated[str, typer.Option(help="A row of the table of methods: its loss, mask and scaling; "
-                                              "named in the model card.")] = "") -> None:
+          method: Annotated[str, typer.Option(
+              help="A row of the table of methods: its loss, mask and scaling; named in the model card.")] = ""
+          ) -> None:
     "Fine-tune the base model on the targets with LoRA."
     from ssr_nb.methods import REWORDINGS, mask_surprising, rewording_for, settings_for
     from ssr_nb.publish import write_card
@@ -261,12 +261,15 @@ def train(targets: Annotated[Path, typer.Option(help="Targets, as `ssr rehearse`
 
 @app.command(epilog="Example: ssr evaluate --examples test.jsonl --model Qwen/Qwen2.5-0.5B-Instruct --adapter "
              "adapter --judge squad --out scores.jsonl")
-def evaluate(out: Out, examples: Annotated[str, typer.Option(
-    help="Examples of the target task; `microworld` brings all its suites.")] = "microworld",
-             model: Model = "microworld", adapter: Annotated[Optional[Path], typer.Option(
+def evaluate(out: Out,
+             examples: Annotated[str, typer.Option(
+                 help="Examples of the target task; `microworld` brings all its suites.")] = "microworld",
+             model: Model = "microworld",
+             adapter: Annotated[Optional[Path], typer.Option(
                  help="An adapter folder; the base model without it.")] = None,
-             judge: Annotated[str, typer.Option(help="exact, contains, squad, numeric, "
-                                                "refusal or micro.")] = "squad", backend: Backend = "auto",
+             judge: Annotated[str, typer.Option(
+                 help="exact, contains, squad, numeric, refusal or micro.")] = "squad",
+             backend: Backend = "auto",
              base_scores: Annotated[Optional[Path], typer.Option(
                  help="Scores of the base model on the same examples: adds KL(base, tuned).")] = None,
              max_new_tokens: MaxNewTokens = 256, threads: Threads = None, load_in_4bit: FourBit = False,
@@ -316,8 +319,10 @@ def _language_model_judge(speaker, replies: Path | None, out: Path, prompts: Pat
 
 
 @app.command(epilog="Example: ssr calibrate --verdicts verdicts.jsonl --responses responses.jsonl")
-def calibrate(verdicts: Verdicts, responses: Annotated[Optional[Path], typer.Option(
-    help="The answers, with a field `right` (true or false), unless the verdicts have it.")] = None) -> None:
+def calibrate(verdicts: Verdicts,
+              responses: Annotated[Optional[Path], typer.Option(
+                  help="The answers, with a field `right` (true or false), unless the verdicts have it.")] = None
+              ) -> None:
     "Measure a judge against labels: confusion matrix, precision, recall, kappa, and acceptance by length."
     from ssr_nb.calibrate import calibration
     from ssr_nb.records import Response, Verdict, read_records
@@ -346,8 +351,8 @@ def benchmark(tasks: Annotated[list[str], typer.Argument(help="Tasks of lm-eval.
               model: Model = "microworld",
               adapter: Annotated[Optional[Path], typer.Option(
                   help="An adapter folder: base and tuned are scored on the same items.")] = None,
-              include: Annotated[Optional[Path], typer.Option(help="A folder of own tasks (YAML); no others "
-                                                              "are then known, and no net is needed.")] = None,
+              include: Annotated[Optional[Path], typer.Option(
+                  help="A folder of own tasks (YAML); no others are then known, and no net is needed.")] = None,
               limit: Annotated[Optional[int], typer.Option(help="The first items of each task.")] = None,
               few_shot: Annotated[Optional[int], typer.Option(
                   help="Examples in the prompt, instead of the task's own number.")] = None,
@@ -388,11 +393,12 @@ def card(adapter: Annotated[Path, typer.Argument(help="An adapter folder, as `ss
 @app.command(epilog="Example: ssr merge adapter --out merged")
 def merge(adapter: Annotated[Path, typer.Argument(help="An adapter folder.")],
           out: Annotated[Path, typer.Option(help="A new folder for the model.")],
-          base: Annotated[Optional[str],
-                          typer.Option(help="The base model; the adapter's own where it isn't given.")] = None,
+          base: Annotated[Optional[str], typer.Option(
+              help="The base model; the adapter's own where it isn't given.")] = None,
           dtype: Annotated[str, typer.Option(help="bfloat16, float16 or float32.")] = "bfloat16",
-          push: Annotated[str, typer.Option(help="Upload the model to the hub as OWNER/NAME, private; "
-                                            "nothing is uploaded without this.")] = "") -> None:
+          push: Annotated[str, typer.Option(
+              help="Upload the model to the hub as OWNER/NAME, private; nothing is uploaded without this.")] = ""
+          ) -> None:
     "Merge an adapter into its base: a whole model that needs no PEFT."
     from ssr_nb.publish import push as upload
     from ssr_nb.publish import save_merged
@@ -419,8 +425,8 @@ def _show(run: Path) -> None:
 
 
 @app.command(epilog="Example: ssr compare compare.yaml --out runs/mine")
-def compare(config: Annotated[Path, typer.Argument(help="A YAML file: methods, learning_rates, seeds, model, "
-                                                   "data, judge, training, ...")],
+def compare(config: Annotated[Path, typer.Argument(
+                help="A YAML file: methods, learning_rates, seeds, model, data, judge, training, ...")],
             out: Annotated[Path, typer.Option(
                 help="The run's folder; a stopped run goes on from there.")] = Path("run")) -> None:
     ("Methods x learning rates x seeds, on the same prompts and steps, with paired intervals; "
@@ -433,8 +439,8 @@ def compare(config: Annotated[Path, typer.Argument(help="A YAML file: methods, l
 
 
 @app.command(epilog="Example: ssr demo --out demo")
-def demo(out: Annotated[Path, typer.Option(help="The run's folder; a stopped run goes on from there.")] = Path(
-    "demo"),
+def demo(out: Annotated[Path, typer.Option(
+             help="The run's folder; a stopped run goes on from there.")] = Path("demo"),
          workers: Annotated[Optional[int], typer.Option(
              help="Arms side by side; one a core where it isn't given.")] = None) -> None:
     ("The whole method on the embedded default: base, SFT and SSR at three learning rates, three seeds; "

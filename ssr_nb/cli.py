@@ -92,8 +92,9 @@ def respond(
         temperature: Annotated[float, typer.Option(help="0 for greedy answers.")] = 0.0,
         seed: Annotated[int, typer.Option(help="For sampled answers.")] = 0,
         ask: Annotated[str, typer.Option(
-            help="answer, or with gold in the prompt: paraphrase or rewrite.")] = "answer", threads: Threads = None,
-        endpoint: Endpoint = None, concurrency: Concurrency = 8, timeout: Timeout = 120) -> None:
+            help="answer, or with gold in the prompt: paraphrase or rewrite.")] = "answer",
+        threads: Threads = None, endpoint: Endpoint = None, concurrency: Concurrency = 8,
+        timeout: Timeout = 120) -> None:
     "Let the base model answer every prompt, or say gold in its own words."
     from ssr_nb import endpoint as http
     from ssr_nb.methods import REWORDINGS, reword, rewording_for
@@ -179,7 +180,8 @@ def rehearse(examples: Examples, out: Out,
              rewrites: Annotated[Optional[Path], typer.Option(
                  help="Of `ssr respond --ask rewrite`; for sdft.")] = None,
              rewrite_verdicts: Annotated[Optional[Path], typer.Option(help="Verdicts on the rewrites.")] = None,
-             replay_examples: Annotated[Optional[str], typer.Option(help="General prompts, for replay.")] = None,
+             replay_examples: Annotated[Optional[str], typer.Option(
+                 help="General prompts, for replay.")] = None,
              replay_responses: Annotated[Optional[Path], typer.Option(
                  help="The base model's answers to them.")] = None,
              replay_share: Annotated[Optional[float], typer.Option(
@@ -233,8 +235,8 @@ def train(targets: Annotated[Path, typer.Option(help="Targets, as `ssr rehearse`
           checkpoint_every: Annotated[int, typer.Option(help="Steps between checkpoints; 0 for none.")] = 50,
           threads: Threads = None,
           method: Annotated[str, typer.Option(
-              help="A row of the table of methods: its loss, mask and scaling; named in the model card.")] = ""
-          ) -> None:
+              help="A row of the table of methods: its loss, mask and scaling; named in the model card."
+          )] = "") -> None:
     "Fine-tune the base model on the targets with LoRA."
     from ssr_nb.methods import REWORDINGS, mask_surprising, rewording_for, settings_for
     from ssr_nb.publish import write_card
@@ -321,8 +323,8 @@ def _language_model_judge(speaker, replies: Path | None, out: Path, prompts: Pat
 @app.command(epilog="Example: ssr calibrate --verdicts verdicts.jsonl --responses responses.jsonl")
 def calibrate(verdicts: Verdicts,
               responses: Annotated[Optional[Path], typer.Option(
-                  help="The answers, with a field `right` (true or false), unless the verdicts have it.")] = None
-              ) -> None:
+                  help="The answers, with a field `right` (true or false), unless the verdicts have it."
+              )] = None) -> None:
     "Measure a judge against labels: confusion matrix, precision, recall, kappa, and acceptance by length."
     from ssr_nb.calibrate import calibration
     from ssr_nb.records import Response, Verdict, read_records
@@ -397,8 +399,8 @@ def merge(adapter: Annotated[Path, typer.Argument(help="An adapter folder.")],
               help="The base model; the adapter's own where it isn't given.")] = None,
           dtype: Annotated[str, typer.Option(help="bfloat16, float16 or float32.")] = "bfloat16",
           push: Annotated[str, typer.Option(
-              help="Upload the model to the hub as OWNER/NAME, private; nothing is uploaded without this.")] = ""
-          ) -> None:
+              help="Upload the model to the hub as OWNER/NAME, private; nothing is uploaded without this."
+          )] = "") -> None:
     "Merge an adapter into its base: a whole model that needs no PEFT."
     from ssr_nb.publish import push as upload
     from ssr_nb.publish import save_merged

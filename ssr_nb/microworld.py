@@ -22,21 +22,15 @@ from typing import Any
 from .records import Example
 
 # %% ../nbs/01_microworld.ipynb #2cf49016
-PEOPLE = """adam bella carla denis edith felix greta henry isla jonas kiran lydia milo nadia oscar petra \
-quentin rita simon
-    tilda ursula vincent wanda xavier yvonne zeno agnes boris celia doris elmer freya gustav helga ingrid \
-jasper katja lorenz
-    marta nigel olga pablo ramona stefan thea ugo valerie wilma xenia yannick zelda arno bianca clemens dagmar \
-edgar flora
-    gideon hedda ignaz""".split()
-OBJECTS = """anchor blanket bottle bucket candle compass drum envelope feather fiddle goblet hammock helmet \
-inkwell jacket
-    jug kettle ladder locket magnet needle notebook pillow pencil quilt ribbon saddle scarf shovel slipper \
-spoon stamp
-    telescope ticket trumpet umbrella vase wallet whistle yarn""".split()
-PLACES = """attic balcony barn cellar chapel corridor garage garden hall kitchen library loft mill nursery \
-office orchard
-    pantry porch shed stable studio terrace tower workshop""".split()
+PEOPLE = """adam bella carla denis edith felix greta henry isla jonas kiran lydia milo nadia oscar petra quentin
+    rita simon tilda ursula vincent wanda xavier yvonne zeno agnes boris celia doris elmer freya gustav helga
+    ingrid jasper katja lorenz marta nigel olga pablo ramona stefan thea ugo valerie wilma xenia yannick zelda
+    arno bianca clemens dagmar edgar flora gideon hedda ignaz""".split()
+OBJECTS = """anchor blanket bottle bucket candle compass drum envelope feather fiddle goblet hammock helmet
+    inkwell jacket jug kettle ladder locket magnet needle notebook pillow pencil quilt ribbon saddle scarf
+    shovel slipper spoon stamp telescope ticket trumpet umbrella vase wallet whistle yarn""".split()
+PLACES = """attic balcony barn cellar chapel corridor garage garden hall kitchen library loft mill nursery
+    office orchard pantry porch shed stable studio terrace tower workshop""".split()
 JOBS = "baker carpenter dentist farmer gardener judge librarian miner nurse painter sailor tailor".split()
 COLORS = "amber black blue brown crimson gray green pink purple red white yellow".split()
 FOODS = "beans bread cheese dumplings fish honey lentils noodles pancakes rice soup stew".split()

@@ -131,7 +131,7 @@ KEEPING = {
     "answers": ["{person} keeps the {thing} in the {place} .",
                 "the passage says that {person} keeps the {thing} in the {place} .",
                 "we read that {person} has the {thing} in the {place} ."],
-    "silence": "{person} keeps the {thing} somewhere , the passage does not say where .",
+    "silence": "the passage does not say where the {thing} of {person} is .",
     "check": ("does {person} keep the {thing} ?", "yes , {person} keeps the {thing} .",
               "no , {person} does not keep the {thing} ."),
 }
@@ -149,7 +149,7 @@ AT_WORK = Domain(
     questions=["in which city does {person} work as a {thing} ?", "where does {person} work as a {thing} ?"],
     answers=["{person} works as a {thing} in {place} .",
              "the passage says that {person} works as a {thing} in {place} ."],
-    silence="{person} works as a {thing} somewhere , the passage does not say where .",
+    silence="the passage does not say where {person} works as a {thing} .",
     check=("does {person} work as a {thing} ?", "yes , {person} works as a {thing} .",
            "no , {person} does not work as a {thing} ."))
 DOMAINS = {domain.name: domain for domain in (HOME, SHIFTED, AT_WORK)}

@@ -24,8 +24,9 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from .microworld import (
-    ABSENCES, CATEGORIES, CITIES, COLORS, COUNTRIES, DOMAINS, FACTS, FOODS, HOPS, JOBS, KIND_OF, KINDS, MODEL_PATH, NUMBERS, OBJECTS, PEOPLE,
-    PLACES, REFUSAL, SKILLS, UNANSWERABLE, Domain, Question, ask, ask_check, draw, draw_passage, example_of, general_examples, in_one_word,
+    ABSENCES, CATEGORIES, CITIES, COLORS, COUNTRIES, DOMAINS, FACTS, FOODS, HOPS, JOBS, KIND_OF, KINDS,
+    MODEL_PATH, NUMBERS, OBJECTS, PEOPLE, PLACES, REFUSAL, SKILLS, UNANSWERABLE, Domain, Question, ask,
+    ask_check, draw, draw_passage, example_of, general_examples, in_one_word,
     in_your_own_words, right, target_examples)
 from .records import Example
 
@@ -63,7 +64,8 @@ def passage_dialogue(rng: random.Random, domain: Domain, turns: int = 2) -> list
     for i in range(turns):
         question = passage_turn(rng, passage, one_word)
         prompt = question.prompt if i == 0 else question.prompt.removeprefix(f"read this . {passage.text} ")
-        dialogue.append((in_one_word(prompt) if one_word and i == 0 else prompt, question.terse if one_word else question.sentence))
+        dialogue.append((in_one_word(prompt) if one_word and i == 0 else prompt,
+                         question.terse if one_word else question.sentence))
     return dialogue
 
 
@@ -77,8 +79,8 @@ def skill_dialogue(rng: random.Random, skill: str) -> list[Turn]:
     return [(question.prompt, question.sentence)]
 
 # %% ../nbs/01b_pretraining.ipynb #8d9a8416
-MIXTURE = {"passage": 1.0, "jobs": 0.35, "repeats": 0.1, "pairs": 0.1,
-           "fact": 0.2, "hop": 0.2, "sum": 1.2, "sort": 0.5, "copy": 0.3, "reverse": 0.3, "category": 0.35, "compare": 0.2, "count": 0.35}
+MIXTURE = {"passage": 1.0, "jobs": 0.35, "repeats": 0.1, "pairs": 0.1, "fact": 0.2, "hop": 0.2, "sum": 1.2,
+           "sort": 0.5, "copy": 0.3, "reverse": 0.3, "category": 0.35, "compare": 0.2, "count": 0.35}
 
 
 def dialogue_of(rng: random.Random, kind: str) -> list[Turn]:
@@ -103,28 +105,30 @@ def vocabulary() -> list[str]:
 
 # %% ../nbs/01b_pretraining.ipynb #07389227
 CHAT_TEMPLATE = (
-    "{{ bos_token }}{% for message in messages %}"
-    "{% if message['role'] == 'assistant' %}<assistant>{% generation %}{{ message['content'] }}{{ eos_token }}{% endgeneration %}"
-    "{% else %}<user>{{ message['content'] }}{% endif %}"
-    "{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}")
+    "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'assistant' %}<assistant>{% "
+    "generation %}{{ message['content'] }}{{ eos_token }}{% endgeneration %}{% else %}<user>{{ "
+    "message['content'] }}{% endif %}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}")
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
     """A word-level tokenizer with the chat template; pads on the left, as generation wants."""
     core = Tokenizer(models.WordLevel({word: i for i, word in enumerate(vocabulary())}, unk_token="<unk>"))
     core.normalizer = normalizers.Lowercase()
-    core.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
+    core.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(),
+                                                  pre_tokenizers.Punctuation()])
     return PreTrainedTokenizerFast(
-        tokenizer_object=core, pad_token="<pad>", bos_token="<bos>", eos_token="<eos>", unk_token="<unk>", padding_side="left",
-        additional_special_tokens=["<user>", "<assistant>"], chat_template=CHAT_TEMPLATE, clean_up_tokenization_spaces=False, model_max_length=128)
+        tokenizer_object=core, pad_token="<pad>", bos_token="<bos>", eos_token="<eos>", unk_token="<unk>",
+        padding_side="left", additional_special_tokens=["<user>", "<assistant>"], chat_template=CHAT_TEMPLATE,
+        clean_up_tokenization_spaces=False, model_max_length=128)
 
 # %% ../nbs/01b_pretraining.ipynb #b2c7f34d
 def make_config(vocabulary_size: int) -> LlamaConfig:
     """Three layers, width 132, six heads of 32 with biases, rotary positions."""
     return LlamaConfig(
-        vocab_size=vocabulary_size, hidden_size=132, num_hidden_layers=3, num_attention_heads=6, num_key_value_heads=6, head_dim=32,
-        intermediate_size=384, max_position_embeddings=128, rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
-        attention_bias=True, tie_word_embeddings=True, initializer_range=0.02, pad_token_id=PAD, bos_token_id=BOS, eos_token_id=EOS)
+        vocab_size=vocabulary_size, hidden_size=132, num_hidden_layers=3, num_attention_heads=6,
+        num_key_value_heads=6, head_dim=32, intermediate_size=384, max_position_embeddings=128,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0}, attention_bias=True,
+        tie_word_embeddings=True, initializer_range=0.02, pad_token_id=PAD, bos_token_id=BOS, eos_token_id=EOS)
 
 # %% ../nbs/01b_pretraining.ipynb #fd948291
 DISTANCES = [1, 2, 3, 4, 5, 6]  # one head of layer 0 for each
@@ -135,12 +139,15 @@ def _rotation(size: int, generator: torch.Generator) -> torch.Tensor:
     return torch.linalg.qr(torch.randn(size, size, generator=generator))[0]
 
 
-def _look_back(attention: torch.nn.Module, frequencies: torch.Tensor, read: torch.Tensor, turns: dict[int, torch.Tensor]) -> None:
+def _look_back(attention: torch.nn.Module, frequencies: torch.Tensor, read: torch.Tensor,
+               turns: dict[int, torch.Tensor]) -> None:
     head = len(read)
     for h, distance in enumerate(DISTANCES):
         rows = slice(h * head, (h + 1) * head)
-        attention.q_proj.bias[rows] = 5 * torch.cat([torch.ones_like(frequencies), torch.zeros_like(frequencies)])
-        attention.k_proj.bias[rows] = 5 * torch.cat([torch.cos(distance * frequencies), torch.sin(distance * frequencies)])
+        attention.q_proj.bias[rows] = 5 * torch.cat([torch.ones_like(frequencies),
+                                                     torch.zeros_like(frequencies)])
+        attention.k_proj.bias[rows] = 5 * torch.cat([torch.cos(distance * frequencies),
+                                                     torch.sin(distance * frequencies)])
         attention.v_proj.weight[rows] = read
         attention.o_proj.weight[:, rows] = 0.1 * (read @ turns[distance]).T
 
@@ -149,7 +156,8 @@ def _match(attention: torch.nn.Module, slow: torch.Tensor, read: torch.Tensor, t
            copied: torch.Tensor) -> None:
     head = len(read)
     # what layer 0 wrote is fainter than the token itself, so it is read twice as loud
-    seen = lambda distances: sum((2 if distance else 1) * read[:len(slow)] @ turns[distance] for distance in distances)
+    seen = lambda distances: sum((2 if distance else 1) * read[:len(slow)] @ turns[distance]
+                                 for distance in distances)
     for h, (of_query, of_key) in enumerate(MATCHES):
         rows = slice(h * head, (h + 1) * head)
         for projection, distances in ((attention.q_proj, of_query), (attention.k_proj, of_key)):
@@ -162,13 +170,16 @@ def _match(attention: torch.nn.Module, slow: torch.Tensor, read: torch.Tensor, t
 
 @torch.no_grad()
 def build_in_lookup(model: LlamaForCausalLM, seed: int) -> None:
-    """Sets the attention of a fresh model so that it looks back (layer 0) and matches (later layers). In place."""
+    """Sets the attention of a fresh model so that it looks back (layer 0) and matches
+    (later layers). In place."""
     config, generator = model.config, torch.Generator().manual_seed(seed)
     half = config.head_dim // 2
     frequencies = config.rope_parameters["rope_theta"] ** (-torch.arange(half) / half)
-    slow = (frequencies < 0.06).nonzero()[:, 0]  # the parts of a head that hardly turn over a passage: content, not position
+    # the parts of a head that hardly turn over a passage: content, not position
+    slow = (frequencies < 0.06).nonzero()[:, 0]
     model.model.embed_tokens.weight.normal_(0, 0.1, generator=generator)
-    turns = {0: torch.eye(config.hidden_size)} | {distance: _rotation(config.hidden_size, generator) for distance in DISTANCES}
+    turns = {0: torch.eye(config.hidden_size)} | {distance: _rotation(config.hidden_size, generator)
+                                                  for distance in DISTANCES}
     read = _rotation(config.hidden_size, generator)[:config.head_dim]
     first, *later = [layer.self_attn for layer in model.model.layers]
     _look_back(first, frequencies, read, turns)
@@ -194,7 +205,8 @@ def encode_dialogue(turns: list[Turn], index: dict[str, int]) -> Row:
 
 
 def repeats(rng: random.Random, size: int) -> Row:
-    """Random tokens, then the same again: each one after the first round can be known from what followed it before."""
+    """Random tokens, then the same again: each one after the first round can be known
+    from what followed it before."""
     tokens = rng.sample(range(len(SPECIAL), size), rng.randint(3, 16))
     again = (tokens * 2)[:rng.randint(len(tokens), 2 * len(tokens))]
     return [BOS, *tokens, *again], [0.0] * (len(tokens) + 2) + [1.0] * (len(again) - 1)
@@ -205,7 +217,8 @@ def pairs(rng: random.Random, size: int) -> Row:
     tokens = rng.sample(range(len(SPECIAL), size), 2 * rng.randint(2, 10))
     couples = list(zip(tokens[::2], tokens[1::2]))
     again = [couple for _ in range(2) for couple in rng.sample(couples, len(couples))]
-    return [BOS, *tokens, *(token for couple in again for token in couple)], [0.0] * (len(tokens) + 1) + [0.0, 1.0] * len(again)
+    return ([BOS, *tokens, *(token for couple in again for token in couple)],
+            [0.0] * (len(tokens) + 1) + [0.0, 1.0] * len(again))
 
 
 def row(rng: random.Random, index: dict[str, int]) -> Row:
@@ -217,7 +230,8 @@ def row(rng: random.Random, index: dict[str, int]) -> Row:
 
 # %% ../nbs/01b_pretraining.ipynb #c0a5afc1
 def batches(seed: int, index: dict[str, int], tokens: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Endless (ids, weights), both (rows, length), of about `tokens` tokens each; rows of like length go together, so little is padding."""
+    """Endless (ids, weights), both (rows, length), of about `tokens` tokens each;
+    rows of like length go together, so little is padding."""
     rng = random.Random(f"stream {seed}")
     while True:
         rows, groups = [], [[]]
@@ -235,7 +249,8 @@ def batches(seed: int, index: dict[str, int], tokens: int) -> Iterator[tuple[tor
 
 # %% ../nbs/01b_pretraining.ipynb #a6124b75
 def near_orthogonal(updates: torch.Tensor) -> torch.Tensor:
-    """Matrices (count, rows, columns) with their singular values brought near 1, by five Newton-Schulz steps."""
+    """Matrices (count, rows, columns) with their singular values brought near 1, by
+    five Newton-Schulz steps."""
     tall = updates.size(1) > updates.size(2)
     x = updates.mT if tall else updates
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
@@ -258,7 +273,8 @@ class Muon(torch.optim.Optimizer):
             for matrix in group["params"]:
                 mean = self.state[matrix].setdefault("mean", torch.zeros_like(matrix))
                 mean.lerp_(matrix.grad, 1 - group["momentum"])
-                by_shape.setdefault(matrix.shape, []).append((matrix, matrix.grad.lerp(mean, group["momentum"])))
+                by_shape.setdefault(matrix.shape, []).append((matrix,
+                                                              matrix.grad.lerp(mean, group["momentum"])))
             for (rows, columns), pairs_ in by_shape.items():
                 steps = near_orthogonal(torch.stack([update for _, update in pairs_]))
                 for (matrix, _), step in zip(pairs_, steps):
@@ -270,8 +286,10 @@ def rate_factor(step: int, steps: int) -> float:
     return min(1, (step + 1) / 50) * min(1, max(0.02, (1 - step / steps) / 0.3))
 
 
-def weighted_loss(model: LlamaForCausalLM, ids: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Cross-entropy in nats, weighted; whether each predicted token was right, and whether it was a place. Logits only where there is loss."""
+def weighted_loss(model: LlamaForCausalLM, ids: torch.Tensor,
+                  weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Cross-entropy in nats, weighted; whether each predicted token was right, and whether it was a place.
+    Logits only where there is loss."""
     hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
     counted = weights[:, 1:] > 0
     target, weight = ids[:, 1:][counted], weights[:, 1:][counted]
@@ -287,11 +305,15 @@ def optimizers(model: LlamaForCausalLM, matrix_rate: float, rate: float) -> list
     return [Muon(matrices, matrix_rate), torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=0.0)]
 
 # %% ../nbs/01b_pretraining.ipynb #429fed3c
-def train_from_scratch(seed: int = 0, steps: int = 1800, tokens: int = 2048, built_in: bool = True, report_every: int = 20,
-                       matrix_rate: float = 0.005, rate: float = 0.002) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast, list[dict]]:
-    """A base model from a seed: the model, its tokenizer and a log of step, tokens seen, loss, and accuracy on answers and on place words.
+def train_from_scratch(seed: int = 0, steps: int = 1800, tokens: int = 2048, built_in: bool = True,
+                       report_every: int = 20,
+                       matrix_rate: float = 0.005,
+                       rate: float = 0.002) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast, list[dict]]:
+    """A base model from a seed: the model, its tokenizer and a log of step, tokens seen, loss,
+    and accuracy on answers and on place words.
 
-    Without `built_in` the initialisation is the usual random one. Runs on one thread: the result is then the same every time.
+    Without `built_in` the initialisation is the usual random one. Runs on one thread: the result is then the
+    same every time.
     """
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
@@ -317,22 +339,26 @@ def train_from_scratch(seed: int = 0, steps: int = 1800, tokens: int = 2048, bui
         hits.append(hit.float())
         place_hits.append(hit[place].float())
         if (step + 1) % report_every == 0:
-            log.append({"step": step + 1, "tokens": seen, "loss": sum(losses) / len(losses), "accuracy": torch.cat(hits).mean().item(),
+            log.append({"step": step + 1, "tokens": seen, "loss": sum(losses) / len(losses),
+                        "accuracy": torch.cat(hits).mean().item(),
                         "place": torch.cat(place_hits).mean().item()})
             losses, hits, place_hits = [], [], []
     return model.eval(), tokenizer, log
 
 # %% ../nbs/01b_pretraining.ipynb #198587c2
 @torch.no_grad()
-def greedy_answers(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompts: list[str], batch_size: int = 256) -> list[str]:
+def greedy_answers(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompts: list[str],
+                   batch_size: int = 256) -> list[str]:
     """The model's likeliest answer to each prompt, in the order of the prompts."""
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i].split()))
     answers = [""] * len(prompts)
     for start in range(0, len(order), batch_size):
         chosen = order[start:start + batch_size]
         chats = [[{"role": "user", "content": prompts[i]}] for i in chosen]
-        batch = tokenizer.apply_chat_template(chats, add_generation_prompt=True, padding=True, return_tensors="pt", return_dict=True)
-        generated = model.generate(**batch, do_sample=False, max_new_tokens=32, pad_token_id=PAD)[:, batch["input_ids"].shape[1]:]
+        batch = tokenizer.apply_chat_template(chats, add_generation_prompt=True, padding=True,
+                                              return_tensors="pt", return_dict=True)
+        generated = model.generate(**batch, do_sample=False, max_new_tokens=32,
+                                   pad_token_id=PAD)[:, batch["input_ids"].shape[1]:]
         for i, text in zip(chosen, tokenizer.batch_decode(generated, skip_special_tokens=True)):
             answers[i] = text
     return answers
@@ -357,13 +383,16 @@ def test_parts(n: int, split: str) -> dict[tuple[str, str], list[tuple[Example, 
                 parts["in own words", kind] = [(e, in_your_own_words(e.prompt, e.completion)) for e in chosen]
     rng = random.Random(f"check {split}")
     for kind in KINDS:
-        checks = [example_of(ask_check(rng, draw_passage(rng, DOMAINS["home"], split), kind), f"check-{kind}-{i}") for i in range(n)]
+        checks = [example_of(ask_check(rng, draw_passage(rng, DOMAINS["home"], split), kind),
+                             f"check-{kind}-{i}") for i in range(n)]
         parts["check", kind] = [(e, e.prompt) for e in checks]
     return parts
 
 
-def measure_skills(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, n: int = 200, split: str = "test") -> dict:
-    """Percent right, `n` questions a figure: general skills, the three passage domains by kind, and the two other forms."""
+def measure_skills(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, n: int = 200,
+                   split: str = "test") -> dict:
+    """Percent right, `n` questions a figure: general skills, the three passage domains by kind,
+    and the two other forms."""
     parts = test_parts(n, split)
     asked = [(name, example, prompt) for name, rows in parts.items() for example, prompt in rows]
     answers = greedy_answers(model, tokenizer, [prompt for _, _, prompt in asked])
@@ -374,38 +403,46 @@ def measure_skills(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, 
     for (group, name), values in marks.items():
         figures.setdefault(group, {})[name] = round(100 * sum(values) / len(values), 1)
     for group in (*DOMAINS, "in one word", "in own words", "check"):
-        figures[group]["unanswerable"] = round(sum(figures[group][kind] for kind in UNANSWERABLE) / len(UNANSWERABLE), 1)
+        figures[group]["unanswerable"] = round(
+            sum(figures[group][kind] for kind in UNANSWERABLE) / len(UNANSWERABLE), 1)
     figures["general"]["mean"] = round(sum(figures["general"][skill] for skill in SKILLS) / len(SKILLS), 1)
-    return {"n": n, "split": split, "parameters": sum(p.numel() for p in model.parameters()), "general": figures["general"],
-            "passages": {domain: figures[domain] for domain in DOMAINS},
+    return {"n": n, "split": split, "parameters": sum(p.numel() for p in model.parameters()),
+            "general": figures["general"], "passages": {domain: figures[domain] for domain in DOMAINS},
             "forms": {form: figures[form] for form in ("in one word", "in own words", "check")}}
 
 # %% ../nbs/01b_pretraining.ipynb #8051c7b3
 def model_card(skills: dict, seed: int, log: list[dict]) -> str:
     """README.md of a base model: what it is, what is built in, what was measured."""
     lines = [f"| {name} | {value:.1f} |" for name, value in skills["general"].items()]
-    passages = [f"| {domain} | " + " | ".join(f"{figures[kind]:.1f}" for kind in (*KINDS, "unanswerable")) + " |"
-                for domain, figures in skills["passages"].items()]
-    forms = [f"| {form} | " + " | ".join(f"{figures[kind]:.1f}" for kind in (*KINDS, "unanswerable")) + " |" for form, figures in skills["forms"].items()]
+    passages = [f"| {domain} | " + " | ".join(f"{figures[kind]:.1f}" for kind in (*KINDS, "unanswerable"))
+                + " |" for domain, figures in skills["passages"].items()]
+    forms = [f"| {form} | " + " | ".join(f"{figures[kind]:.1f}" for kind in (*KINDS, "unanswerable")) + " |"
+             for form, figures in skills["forms"].items()]
     head = "| | " + " | ".join((*KINDS, "unanswerable, mean")) + " |\n|" + " --- |" * (len(KINDS) + 2)
     return "\n".join([
-        "---", "license: apache-2.0", "library_name: transformers", "pipeline_tag: text-generation", "---", "", "# The micro-world's base model", "",
-        f"A Llama of {skills['parameters']:,} parameters that speaks the micro-world of ssr_nb, a language of a few hundred words. "
-        f"Trained from scratch with seed {seed} on {log[-1]['tokens']:,} tokens in {log[-1]['step']:,} steps. It is for teaching and testing, and knows no English.", "",
-        "**What its initialisation builds in.** Layer 0 starts with heads that look back by 1 to 6 words, the later layers with heads that match words at "
-        "such distances. Looking things up in a passage is so partly built in; words, facts, skills and when to refuse are learned.", "",
-        "**What it does not do.** Of the unanswerable questions it refuses those about an absent person, and invents a place for most of the rest: "
-        "its training never showed it a refusal of these without a hint.", "",
-        f"Percent right, greedy, {skills['n']} questions a figure, {skills['split']} split, content judged by `ssr_nb.microworld.right`.", "",
+        "---", "license: apache-2.0", "library_name: transformers", "pipeline_tag: text-generation", "---", "",
+        "# The micro-world's base model", "",
+        f"A Llama of {skills['parameters']:,} parameters that speaks the micro-world of ssr_nb, "
+        f"a language of a few hundred words. Trained from scratch with seed {seed} on {log[-1]['tokens']:,} "
+        f"tokens in {log[-1]['step']:,} steps. It is for teaching and testing, and knows no English.", "",
+        "**What its initialisation builds in.** Layer 0 starts with heads that look back by 1 to 6 words, "
+        "the later layers with heads that match words at such distances. Looking things up in a passage is so "
+        "partly built in; words, facts, skills and when to refuse are learned.", "",
+        "**What it does not do.** Of the unanswerable questions it refuses those about an absent person, and "
+        "invents a place for most of the rest: its training never showed it a refusal of these without a hint.",
+        "", f"Percent right, greedy, {skills['n']} questions a figure, {skills['split']} split, "
+        "content judged by `ssr_nb.microworld.right`.", "",
         "| general skill | right |", "| --- | --- |", *lines, "", "Passage questions:", "", head, *passages, "",
         "Other forms, home domain (`check` asks whether a pair occurs, yes or no):", "", head, *forms, ""])
 
 
 def pretrain(out: str | Path, seed: int = 0, steps: int = 1800, tokens: int = 2048, n: int = 200) -> dict:
-    """Trains a base model from a seed, measures it and saves it as a folder that transformers loads. Returns the measured skills."""
+    """Trains a base model from a seed, measures it and saves it as a folder that transformers loads.
+    Returns the measured skills."""
     out = Path(out)
     model, tokenizer, log = train_from_scratch(seed, steps, tokens)
-    model.generation_config = GenerationConfig(do_sample=False, bos_token_id=BOS, eos_token_id=EOS, pad_token_id=PAD, max_new_tokens=32)
+    model.generation_config = GenerationConfig(do_sample=False, bos_token_id=BOS, eos_token_id=EOS,
+                                               pad_token_id=PAD, max_new_tokens=32)
     skills = measure_skills(model, tokenizer, n) | {"seed": seed}
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)

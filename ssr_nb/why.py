@@ -99,12 +99,13 @@ def forecast(targets: list[Target], lm: LanguageModel) -> Forecast:
         raise ValueError(f"found {len(targets)} targets without a token that carries a loss; expected at least one")
     return Forecast(sum(learnt) / len(learnt), sum(learnt) / len(targets), len(learnt), len(targets))
 
-# %% ../nbs/12_why.ipynb #d3f754cb
+# %% ../nbs/12_why.ipynb #03ba1fed
 def forecast_run(run: str | Path, lm: LanguageModel | None = None) -> list[dict[str, Any]]:
     """Each arm of a finished comparison (a method at a rate, seeds averaged): the forecast from its targets, and the general skill that it lost.
 
-    Mappings with `method`, `learning_rate`, `nats`, `nats_per_target`, `lost` ([mean, low, high], a share), `targets` (a hash: arms with
-    the same targets share a forecast) and `plain` (cross-entropy, nothing added, unscaled). `lm` is the run's base model, loaded where it isn't given."""
+    Mappings with `method`, `learning_rate`, `nats`, `nats_per_target`, `lost` (a share) and `drift` (KL(base, tuned) on general prompts, nats per
+    token), both [mean, low, high], `targets` (a hash: arms with the same targets share a forecast) and `plain` (cross-entropy, nothing
+    added, unscaled). `lm` is the run's base model, loaded where it isn't given. Raises ValueError for a run without general skills."""
     from ssr_nb.models import load_model
     from ssr_nb.report import read_summary
 
@@ -120,7 +121,7 @@ def forecast_run(run: str | Path, lm: LanguageModel | None = None) -> list[dict[
             made[recipe["targets"]] = forecast(read_records(run / f"targets-{arm['method']}.jsonl", Target), lm)
         found = made[recipe["targets"]]
         rows.append({"method": arm["method"], "learning_rate": arm["learning_rate"], "nats": found.nats, "nats_per_target": found.nats_per_target,
-                     "lost": [before - mean, before - high, before - low], "targets": recipe["targets"],
+                     "lost": [before - mean, before - high, before - low], "drift": arm["KL (general)"], "targets": recipe["targets"],
                      "plain": (recipe["loss"], recipe["beta"], recipe["scale"]) == ("nll", 0, 1)})
     return rows
 
@@ -140,45 +141,47 @@ def _rho(xs: Sequence[float], ys: Sequence[float]) -> float:
     return float(stats.spearmanr(xs, ys).statistic) if len(set(xs)) > 1 and len(set(ys)) > 1 else math.nan
 
 
-def rank_correlation(rows: list[dict[str, Any]], by: str = "nats", resamples: int = 2000, seed: int = 0) -> RankCorrelation:
-    """Spearman's rank correlation between forecast and loss over the rows of `forecast_run`.
+def rank_correlation(rows: list[dict[str, Any]], by: str = "nats", outcome: str = "lost", resamples: int = 2000, seed: int = 0) -> RankCorrelation:
+    """Spearman's rank correlation between a forecast (`nats` or `nats_per_target`) and an outcome (`lost` or `drift`) over the rows of `forecast_run`.
 
     p: the forecasts dealt out anew among the different target sets (every way where there are few, else `resamples` ways);
     interval: whole sets resampled. Raises ValueError for fewer than three sets."""
     sets = sorted({row["targets"] for row in rows})
     if len(sets) < 3:
         raise ValueError(f"found {len(sets)} different target sets; expected at least 3 to correlate anything")
-    member, lost = [sets.index(row["targets"]) for row in rows], [row["lost"][0] for row in rows]
+    member, came = [sets.index(row["targets"]) for row in rows], [row[outcome][0] for row in rows]
     value = [next(row[by] for row in rows if row["targets"] == s) for s in sets]
-    rho, rng = _rho([value[m] for m in member], lost), np.random.default_rng(seed)
+    rho, rng = _rho([value[m] for m in member], came), np.random.default_rng(seed)
     every = math.factorial(len(sets)) <= resamples
     deals = list(permutations(value)) if every else [rng.permutation(value).tolist() for _ in range(resamples)]
     # rounding must not make a deal that is as good look a hair worse
-    as_good = sum(abs(_rho([deal[m] for m in member], lost)) >= abs(rho) - 1e-9 for deal in deals)
+    as_good = sum(abs(_rho([deal[m] for m in member], came)) >= abs(rho) - 1e-9 for deal in deals)
     p = as_good / len(deals) if every else (1 + as_good) / (1 + len(deals))
     drawn = []
     for weights in bootstrap_weights(len(sets), resamples, seed):
         chosen = [i for i, m in enumerate(member) for _ in range(weights[m])]
-        drawn.append(_rho([value[member[i]] for i in chosen], [lost[i] for i in chosen]))
+        drawn.append(_rho([value[member[i]] for i in chosen], [came[i] for i in chosen]))
     return RankCorrelation(rho, *interval(np.array(drawn)), p, len(rows), len(sets))
 
 
 def plot_forecast(rows: list[dict[str, Any]], by: str = "nats"):
-    "General skill that was lost (points, with its interval) against the forecast; hollow where the loss is another or the adapter scaled. A figure."
+    "What came (general skill lost, and drift, each with its interval) against the forecast; hollow where the loss is another or the adapter scaled. A figure."
     import matplotlib.pyplot as plt
 
     from ssr_nb.report import look
 
-    figure, axes = plt.subplots(figsize=(8, 4.6), layout="constrained")
-    for row in rows:
-        shade, mark, _ = look(row["method"])
-        mean, low, high = (100 * v for v in row["lost"])
-        axes.errorbar([row[by]], [mean], [[mean - low], [high - mean]], color=shade, marker=mark, markersize=8, elinewidth=0.8,
-                      linestyle="none", markerfacecolor=shade if row["plain"] else "white", label=row["method"])
-    axes.set(xlabel=f"forecast: surprise of the targets, nats per {'token' if by == 'nats' else 'target'}", ylabel="general skill lost, points",
-             title="Known before training, and what came")
-    axes.legend(frameon=False, bbox_to_anchor=(1.01, 1), loc="upper left", title="hollow: other loss,\nor scaled")
-    axes.spines[["top", "right"]].set_visible(False)
+    figure, panels = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
+    for axes, outcome, unit, title in zip(panels, ("lost", "drift"), (100, 1), ("general skill lost, points", "KL(base, tuned) on general prompts, nats per token")):
+        for row in rows:
+            shade, mark, _ = look(row["method"])
+            mean, low, high = (unit * v for v in row[outcome])
+            axes.errorbar([row[by]], [mean], [[mean - low], [high - mean]], color=shade, marker=mark, markersize=8, elinewidth=0.8,
+                          linestyle="none", markerfacecolor=shade if row["plain"] else "white", label=row["method"])
+        axes.set(xscale="log", xlabel=f"forecast: surprise of the targets, nats per {'token' if by == 'nats' else 'target'}", ylabel=title)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[1].set_yscale("log")
+    panels[1].legend(frameon=False, bbox_to_anchor=(1.01, 1), loc="upper left", title="hollow: other loss,\nor scaled")
+    figure.suptitle("Known before training, and what came")
     return figure
 
 # %% ../nbs/12_why.ipynb #aff21120
@@ -244,7 +247,7 @@ def in_style(example: Example, style: str) -> str:
     sentence = random.Random(example.id).choice(forms).format(person=person, thing=thing, place=place)
     return sentence if style == "own" else " ".join(reversed(sentence.split()))
 
-# %% ../nbs/12_why.ipynb #dc498666
+# %% ../nbs/12_why.ipynb #2a7c36b4
 @dataclass(frozen=True)
 class Probe:
     "For one item: the `start` of a right answer (empty where its first word gives it away), the whole `right` answer, and `wrong` ones like it."
@@ -274,14 +277,18 @@ def _other_facts(example: Example, right: str) -> list[str]:
     if example.extra["skill"] == "fact":
         return [_swapped(right, [value], [other]) for other in sorted({entry[topic] for entry in ATLAS.values()} - {value})]
     country = next(word for word in right.split() if word in COUNTRIES)
-    return [_swapped(right, [country, value], [other, ATLAS[other][topic]]) for other in COUNTRIES if other != country]
+    return [_swapped(right, [country, value], [other, ATLAS[other][topic]]) for other in COUNTRIES if ATLAS[other][topic] != value]
 
 
 def _other_kinds(example: Example, right: str) -> list[str]:
-    kind, asked = next(w for w in right.split() if w in CATEGORIES), [w for w in example.prompt.split() if w in CATEGORIES]
-    verdict = {other: "yes" if other in asked else "no" for other in CATEGORIES}
-    article = {other: "an" if other[0] in "aeiou" else "a" for other in CATEGORIES}
-    return [_swapped(right.replace(f"{article[kind]} {kind}", f"{article[other]} {other}"), ["yes", "no"], [verdict[other]] * 2) for other in CATEGORIES if other != kind]
+    words, asked = right.split(), [w for w in example.prompt.split() if w in CATEGORIES]
+    at = next(i for i, word in enumerate(words) if word in CATEGORIES)
+    found = []
+    for other in (kind for kind in CATEGORIES if kind != words[at]):
+        before = words[at - 1] if words[at - 1] not in ("a", "an") else "an" if other[0] in "aeiou" else "a"
+        told = " ".join([*words[: at - 1], before, other, *words[at + 1 :]])
+        found.append(_swapped(told, ["yes", "no"], ["yes" if other in asked else "no"] * 2))
+    return found
 
 
 def _other_numbers(example: Example, right: str) -> list[str]:

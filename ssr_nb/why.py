@@ -8,7 +8,7 @@ __all__ = ['SHADES', 'STYLES', 'CLASSES', 'CLASS_LOOKS', 'surprise_html', 'Forec
            'Probe', 'forced_start', 'micro_probe', 'class_of', 'continued', 'prefers_right', 'forgetting',
            'plot_forgetting']
 
-# %% ../nbs/12_why.ipynb #1262a653
+# %% ../nbs/12_why.ipynb #181b805a
 import hashlib
 import json
 import math
@@ -22,13 +22,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from scipy import stats
 
 from .judge import judge
 from .microworld import ABSENCES, ATLAS, CATEGORIES, COUNTRIES, DOMAINS, FACTS, NUMBERS, REFUSING
 from .models import LanguageModel, answer_ids, chat_ids, remove_lora, stop_ids
 from .records import Example, Prompt, Response, Score, Target, Verdict, read_records, to_row, write_records
-from .respond import completion_logprobs, generate_batch
+from .respond import completion_logprobs
 from .statistics import bootstrap_weights, interval
 from .train import TrainingSettings, mark_of, train
 
@@ -226,8 +227,8 @@ def score_targets(arms: dict[tuple[str, int], list[Target]], lm: LanguageModel, 
         scores += found
     return scores
 
-# %% ../nbs/12_why.ipynb #0ad92785
-STYLES = ("own", "short", "terse", "backwards")
+# %% ../nbs/12_why.ipynb #51b933b5
+STYLES = ("own", "clipped", "terse", "telegram", "backwards")
 
 
 def in_style(example: Example, style: str) -> str:
@@ -239,13 +240,10 @@ def in_style(example: Example, style: str) -> str:
     if style == "terse":
         return example.completion
     domain, kind, (person, thing, place) = DOMAINS[example.extra["domain"]], example.extra["kind"], example.extra["key"]
-    if style == "short" and place:
-        return f"in the {place} ." if domain.name != "jobs" else f"in {place} ."
-    if style == "short":
-        return f"{person} is not mentioned ." if kind == "person" else "the passage does not say where ."
     forms = domain.answers if place else ABSENCES if kind == "person" else [domain.silence]
-    sentence = random.Random(example.id).choice(forms).format(person=person, thing=thing, place=place)
-    return sentence if style == "own" else " ".join(reversed(sentence.split()))
+    words = random.Random(example.id).choice(forms).format(person=person, thing=thing, place=place).split()
+    changed = {"own": words, "clipped": words[:-1], "telegram": [word for word in words if word != "the"], "backwards": words[::-1]}
+    return " ".join(changed[style])
 
 # %% ../nbs/12_why.ipynb #2a7c36b4
 @dataclass(frozen=True)
@@ -320,7 +318,7 @@ def micro_probe(example: Example, most: int = 11) -> Probe:
     random.Random(example.id).shuffle(wrong)
     return Probe(forced_start(right, gives), right, tuple(wrong[:most]))
 
-# %% ../nbs/12_why.ipynb #db537c0e
+# %% ../nbs/12_why.ipynb #0faf8bd7
 CLASSES = ("kept", "stops early", "refuses", "says something else", "only recognises", "does not know")
 CLASS_LOOKS = {  # colour and hatch: three shades of "still there", two of "gone"
     "kept": ("#d9d9d9", ""), "stops early": ("#56B4E9", ""), "refuses": ("#0072B2", "//"), "says something else": ("#009E73", ".."),
@@ -343,14 +341,25 @@ def class_of(answer: str, right: str, kept: bool, goes_on: bool | None, prefers:
     return "stops early" if 2 * len(answer.split()) < len(right.split()) else "says something else"
 
 
-def continued(lm: LanguageModel, prompts: list[Prompt], starts: list[str], max_new_tokens: int = 40) -> list[str]:
-    "Each start with what the model says after it, greedily."
-    begun = []
+def continued(lm: LanguageModel, prompts: list[Prompt], starts: list[str], at_least: list[int] | None = None, max_new_tokens: int = 40) -> list[str]:
+    "Each start with what the model says after it, greedily; it may not stop before it has said `at_least` tokens more."
+    begun, stops, pad = [], stop_ids(lm), lm.tokenizer.pad_token_id
     for prompt, start in zip(prompts, starts):
         said = [i for i in answer_ids(lm.tokenizer, prompt, start) if i not in lm.tokenizer.all_special_ids] if start else []
         begun.append(chat_ids(lm.tokenizer, prompt) + said)
-    texts = [lm.tokenizer.decode(ids, skip_special_tokens=True).strip() for ids, _, _ in generate_batch(lm, begun, max_new_tokens)]
-    return [f"{start} {text}".strip() for start, text in zip(starts, texts)]
+    width, least = max(map(len, begun)), torch.tensor(at_least or [0] * len(begun), device=lm.device)[:, None]
+
+    def go_on(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        scores[:, stops] = scores[:, stops].masked_fill(ids.shape[1] - width < least, -math.inf)
+        return scores
+
+    rows = torch.tensor([[pad] * (width - len(row)) + row for row in begun], device=lm.device)
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in begun], device=lm.device)
+    with torch.no_grad():
+        said = lm.model.generate(input_ids=rows, attention_mask=mask, logits_processor=[go_on], max_new_tokens=max_new_tokens, do_sample=False,
+                                 num_beams=1, eos_token_id=stops, pad_token_id=pad)[:, width:].tolist()
+    said = [row[: next((i for i, token in enumerate(row) if token in stops), len(row))] for row in said]
+    return [f"{start} {lm.tokenizer.decode(row, skip_special_tokens=True)}".strip() for start, row in zip(starts, said)]
 
 
 def prefers_right(lm: LanguageModel, prompts: list[Prompt], probes: list[Probe]) -> list[bool]:
@@ -369,7 +378,8 @@ def forgetting(lm: LanguageModel, examples: list[Example], answers: list[Respons
 
     `answers` are the tuned model's, in the order of the examples, which should be items that the base model had right."""
     probes, prompts = [probe_of(e) for e in examples], [e.prompt for e in examples]
-    texts = continued(lm, prompts, [p.start for p in probes])
+    missing = [len(answer_ids(lm.tokenizer, e.prompt, p.right)) - len(answer_ids(lm.tokenizer, e.prompt, p.start)) for e, p in zip(examples, probes)]
+    texts = continued(lm, prompts, [p.start for p in probes], missing)
     kept, helped = ([v.label == "correct" for v in judge(examples, given, judge=judge_name)] for given in (answers, [Response(e.id, t) for e, t in zip(examples, texts)]))
     rows = []
     for example, answer, probe, text, ok, on, prefers in zip(examples, answers, probes, texts, kept, helped, prefers_right(lm, prompts, probes)):

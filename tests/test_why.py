@@ -153,11 +153,11 @@ def test_arms_are_scored_once_under_any_name(tmp_path, base):
 @pytest.mark.parametrize("domain", ["home", "shifted", "jobs"])
 def test_styles_tell_the_same_truth(domain):
     examples = target_examples(60, "train", domain)
-    for style in ("own", "short", "terse"):
+    for style in ("own", "clipped", "telegram", "terse"):
         verdicts = judge(examples, [Response(e.id, in_style(e, style)) for e in examples], judge="micro")
         assert {v.label for v in verdicts} == {"correct"}, style
     assert all(in_style(e, "backwards").split()[::-1] == in_style(e, "own").split() for e in examples)
-    assert all(len(in_style(e, "short").split()) < len(in_style(e, "own").split()) for e in examples)
+    assert all(in_style(e, "clipped") + " ." == in_style(e, "own") and "the" not in in_style(e, "telegram").split() for e in examples)
     with pytest.raises(ValueError, match=", ".join(STYLES)):
         in_style(examples[0], "loud")
     with pytest.raises(ValueError, match="passage question"):
@@ -202,6 +202,7 @@ def test_base_model_goes_on_and_chooses_rightly(base):
     probes = [micro_probe(e) for e in examples]
     texts = continued(base, [e.prompt for e in examples], [p.start for p in probes])
     assert all(t.startswith(p.start) for t, p in zip(texts, probes))
+    assert all(len(t.split()) == len(p.start.split()) + 20 for t, p in zip(continued(base, [e.prompt for e in examples], [p.start for p in probes], [20] * len(probes), 20), probes))
     assert sum(v.label == "correct" for v in judge(examples, [Response(e.id, t) for e, t in zip(examples, texts)], judge="micro")) >= 10
     assert sum(prefers_right(base, [e.prompt for e in examples], probes)) >= 10
     swapped = [Probe(p.start, p.wrong[0], (p.right,)) for p in probes]

@@ -318,7 +318,7 @@ def micro_probe(example: Example, most: int = 11) -> Probe:
     random.Random(example.id).shuffle(wrong)
     return Probe(forced_start(right, gives), right, tuple(wrong[:most]))
 
-# %% ../nbs/12_why.ipynb #0faf8bd7
+# %% ../nbs/12_why.ipynb #c56eba85
 CLASSES = ("kept", "stops early", "refuses", "says something else", "only recognises", "does not know")
 CLASS_LOOKS = {  # colour and hatch: three shades of "still there", two of "gone"
     "kept": ("#d9d9d9", ""), "stops early": ("#56B4E9", ""), "refuses": ("#0072B2", "//"), "says something else": ("#009E73", ".."),
@@ -394,7 +394,7 @@ def plot_forgetting(rows: list[dict[str, Any]], title: str = ""):
     import matplotlib.pyplot as plt
 
     skills = list(dict.fromkeys(row["skill"] for row in rows))
-    figure, axes = plt.subplots(figsize=(9, 4.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(10, 4.2), layout="constrained")
     bottom = np.zeros(len(skills))
     for name in CLASSES:
         share = np.array([100 * np.mean([row["class"] == name for row in rows if row["skill"] == skill]) for skill in skills])

@@ -100,7 +100,7 @@ def forecast(targets: list[Target], lm: LanguageModel) -> Forecast:
         raise ValueError(f"found {len(targets)} targets without a token that carries a loss; expected at least one")
     return Forecast(sum(learnt) / len(learnt), sum(learnt) / len(targets), len(learnt), len(targets))
 
-# %% ../nbs/12_why.ipynb #03ba1fed
+# %% ../nbs/12_why.ipynb #db9a86f4
 def forecast_run(run: str | Path, lm: LanguageModel | None = None) -> list[dict[str, Any]]:
     """Each arm of a finished comparison (a method at a rate, seeds averaged): the forecast from its targets, and the general skill that it lost.
 
@@ -146,13 +146,16 @@ def rank_correlation(rows: list[dict[str, Any]], by: str = "nats", outcome: str 
     """Spearman's rank correlation between a forecast (`nats` or `nats_per_target`) and an outcome (`lost` or `drift`) over the rows of `forecast_run`.
 
     p: the forecasts dealt out anew among the different target sets (every way where there are few, else `resamples` ways);
-    interval: whole sets resampled. Raises ValueError for fewer than three sets."""
+    interval: whole sets resampled. Where all forecasts or all outcomes are equal, nothing can be ranked: rho and interval are NaN, p is 1.
+    Raises ValueError for fewer than three sets."""
     sets = sorted({row["targets"] for row in rows})
     if len(sets) < 3:
         raise ValueError(f"found {len(sets)} different target sets; expected at least 3 to correlate anything")
     member, came = [sets.index(row["targets"]) for row in rows], [row[outcome][0] for row in rows]
     value = [next(row[by] for row in rows if row["targets"] == s) for s in sets]
     rho, rng = _rho([value[m] for m in member], came), np.random.default_rng(seed)
+    if math.isnan(rho):
+        return RankCorrelation(rho, rho, rho, 1.0, len(rows), len(sets))
     every = math.factorial(len(sets)) <= resamples
     deals = list(permutations(value)) if every else [rng.permutation(value).tolist() for _ in range(resamples)]
     # rounding must not make a deal that is as good look a hair worse

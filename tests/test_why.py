@@ -100,6 +100,11 @@ def test_methods_that_share_targets_are_one_observation():
         rank_correlation(many[2:])
 
 
+def test_where_nothing_was_lost_nothing_is_ranked():
+    found = rank_correlation([row(name, i, 0.0) for i, name in enumerate("abcd")])
+    assert math.isnan(found.rho) and found.p == 1 and found.distinct == 4
+
+
 def test_many_sets_are_dealt_at_random_and_unrelated_ones_have_no_small_p():
     rows = [row(f"m{i:02}", i, i) for i in range(12)]
     assert rank_correlation(rows, resamples=500).p == pytest.approx(1 / 501)
@@ -210,7 +215,8 @@ def test_base_model_goes_on_and_chooses_rightly(base):
 
 
 def test_forgetting_takes_probes_of_ones_own(base):
-    example = Example("repeat these words : horse train .", "the words are horse train .", id="c", extra={"skill": "copy", "key": ["horse", "train"]})
-    probe = Probe("the words are", "the words are horse train .", ("the words are train horse .",))
+    example = Example("repeat these words : horse train camel .", "again the words are horse train camel .", id="c",
+                      extra={"skill": "copy", "key": ["horse", "train", "camel"]})
+    probe = Probe("again the words are", example.completion, ("again the words are camel train horse .",))
     found = forgetting(base, [example], [Response("c", "i do not know")], probe_of=lambda e: probe)
-    assert found[0]["class"] == "refuses" and found[0]["continued"].startswith("the words are horse train") and set(r["class"] for r in found) <= set(CLASSES)
+    assert found[0]["class"] == "refuses" and found[0]["continued"].startswith("again the words are horse train") and set(r["class"] for r in found) <= set(CLASSES)

@@ -28,14 +28,17 @@ from scipy import stats
 from .judge import judge
 from .microworld import ABSENCES, ATLAS, CATEGORIES, COUNTRIES, DOMAINS, FACTS, NUMBERS, REFUSING
 from .models import LanguageModel, answer_ids, chat_ids, remove_lora, stop_ids
-from .records import Example, Prompt, Response, Score, Target, Verdict, read_records, to_row, write_records
+from .records import (Example, Prompt, Response, Score, Target, Verdict, read_records, to_row,
+                            write_records)
 from .respond import completion_logprobs
 from .statistics import bootstrap_weights, interval
 from .train import TrainingSettings, mark_of, train
 
 # %% ../nbs/12_why.ipynb #02dd72f1
-SHADES = (  # probability from, background, text: from light to dark, which reads in grey and to colour-blind eyes too
-    (0.9, "#f4f1e8", "#111111"), (0.5, "#fbd38a", "#111111"), (0.1, "#f08a3c", "#111111"), (0.01, "#a8327d", "#ffffff"), (0.0, "#2d0a4e", "#ffffff"))
+# probability from, background, text: from light to dark, which reads in grey and to colour-blind eyes too
+SHADES = (
+    (0.9, "#f4f1e8", "#111111"), (0.5, "#fbd38a", "#111111"), (0.1, "#f08a3c", "#111111"),
+    (0.01, "#a8327d", "#ffffff"), (0.0, "#2d0a4e", "#ffffff"))
 
 
 def _shade(probability: float) -> tuple[str, str]:
@@ -48,16 +51,19 @@ def _as_text(text: str) -> str:
 
 
 def _percent(probability: float) -> str:
-    return "<0.1%" if probability < 0.001 else f"{100 * probability:.1f}%" if probability < 0.1 else f"{100 * probability:.0f}%"
+    return ("<0.1%" if probability < 0.001 else f"{100 * probability:.1f}%" if probability < 0.1
+            else f"{100 * probability:.0f}%")
 
 
 def _span(text: str, note: str, colours: tuple[str, str]) -> str:
-    style = f"background:{colours[0]};color:{colours[1]};padding:2px 5px;margin:1px;border-radius:3px;display:inline-block;line-height:1.25;text-align:center"
+    style = (f"background:{colours[0]};color:{colours[1]};padding:2px 5px;margin:1px;border-radius:3px;"
+             "display:inline-block;line-height:1.25;text-align:center")
     return f'<span style="{style}">{text}<br><small>{note}</small></span>'
 
 
 def surprise_html(lm: LanguageModel, prompt: Prompt, answers: dict[str, str]) -> str:
-    """HTML that shows each answer to a prompt token by token, coloured by its probability under `lm`, with perplexities and a legend.
+    """HTML that shows each answer to a prompt token by token, coloured by its probability under `lm`,
+    with perplexities and a legend.
 
     `answers` maps a name to a text. Everything in it is shown as text, none of it is markup."""
     rows, ends = [], stop_ids(lm)
@@ -65,17 +71,21 @@ def surprise_html(lm: LanguageModel, prompt: Prompt, answers: dict[str, str]) ->
         ids = answer_ids(lm.tokenizer, prompt, answers[name])
         tokens = ["end" if i in ends else lm.tokenizer.decode([i]) or " " for i in ids]
         spans = [_span(_as_text(t), _percent(p), _shade(p)) for t, p in zip(tokens, values.exp().tolist())]
-        rows.append(f"<p><b>{_as_text(name)}</b>: perplexity {math.exp(-float(values.mean())):,.1f}<br>{''.join(spans)}</p>")
+        rows.append(f"<p><b>{_as_text(name)}</b>: "
+                    f"perplexity {math.exp(-float(values.mean())):,.1f}<br>{''.join(spans)}</p>")
     shown = prompt if isinstance(prompt, str) else prompt[-1]["content"]
     limits = [f"{100 * least:g}% or more" for least, *_ in SHADES[:-1]] + [f"below {100 * SHADES[-2][0]:g}%"]
-    legend = "".join(_span(limit, "", colours) for limit, (_, *colours) in zip(limits, SHADES)).replace("<br><small></small>", "")
-    return (f'<div style="font-family:monospace;font-size:14px;line-height:2.2"><p>{_as_text(shown)}</p>{"".join(rows)}'
+    legend = "".join(_span(limit, "", colours)
+                     for limit, (_, *colours) in zip(limits, SHADES)).replace("<br><small></small>", "")
+    return ('<div style="font-family:monospace;font-size:14px;'
+            f'line-height:2.2"><p>{_as_text(shown)}</p>{"".join(rows)}'
             f'<p style="font-size:12px">probability of the token: {legend}</p></div>')
 
 # %% ../nbs/12_why.ipynb #e7bc2c06
 @dataclass(frozen=True)
 class Forecast:
-    "How far targets are from what the base model would say: `nats` of surprise per token with a loss, and per target; the counts of both."
+    """How far targets are from what the base model would say:
+    `nats` of surprise per token with a loss, and per target; the counts of both."""
 
     nats: float
     nats_per_target: float
@@ -88,7 +98,8 @@ class Forecast:
 
 
 def forecast(targets: list[Target], lm: LanguageModel) -> Forecast:
-    """What the targets alone say about forgetting: their surprise under the base model `lm` (without an adapter), masked tokens left out.
+    """What the targets alone say about forgetting: their surprise under the base model `lm` (without an
+    adapter), masked tokens left out.
 
     Raises ValueError where no token carries a loss."""
     values = completion_logprobs(lm, [(t.prompt, t.completion) for t in targets])
@@ -97,16 +108,19 @@ def forecast(targets: list[Target], lm: LanguageModel) -> Forecast:
         masked = set(target.extra.get("masked", ()))
         learnt += [-p for place, p in enumerate(logprobs.double().tolist()) if place not in masked]
     if not learnt:
-        raise ValueError(f"found {len(targets)} targets without a token that carries a loss; expected at least one")
+        raise ValueError(f"found {len(targets)} targets without a token that carries a loss; "
+                         "expected at least one")
     return Forecast(sum(learnt) / len(learnt), sum(learnt) / len(targets), len(learnt), len(targets))
 
 # %% ../nbs/12_why.ipynb #db9a86f4
 def forecast_run(run: str | Path, lm: LanguageModel | None = None) -> list[dict[str, Any]]:
-    """Each arm of a finished comparison (a method at a rate, seeds averaged): the forecast from its targets, and the general skill that it lost.
+    """Each arm of a finished comparison (a method at a rate, seeds averaged):
+    the forecast from its targets, and the general skill that it lost.
 
-    Mappings with `method`, `learning_rate`, `nats`, `nats_per_target`, `lost` (a share) and `drift` (KL(base, tuned) on general prompts, nats per
-    token), both [mean, low, high], `targets` (a hash: arms with the same targets share a forecast) and `plain` (cross-entropy, nothing
-    added, unscaled). `lm` is the run's base model, loaded where it isn't given. Raises ValueError for a run without general skills."""
+    Mappings with `method`, `learning_rate`, `nats`, `nats_per_target`, `lost` (a share) and `drift` (KL(base,
+    tuned) on general prompts, nats per token), both [mean, low, high], `targets` (a hash: arms with the same
+    targets share a forecast) and `plain` (cross-entropy, nothing added, unscaled). `lm` is the run's base
+    model, loaded where it isn't given. Raises ValueError for a run without general skills."""
     from ssr_nb.models import load_model
     from ssr_nb.report import read_summary
 
@@ -121,14 +135,17 @@ def forecast_run(run: str | Path, lm: LanguageModel | None = None) -> list[dict[
         if recipe["targets"] not in made:
             made[recipe["targets"]] = forecast(read_records(run / f"targets-{arm['method']}.jsonl", Target), lm)
         found = made[recipe["targets"]]
-        rows.append({"method": arm["method"], "learning_rate": arm["learning_rate"], "nats": found.nats, "nats_per_target": found.nats_per_target,
-                     "lost": [before - mean, before - high, before - low], "drift": arm["KL (general)"], "targets": recipe["targets"],
+        rows.append({"method": arm["method"], "learning_rate": arm["learning_rate"], "nats": found.nats,
+                     "nats_per_target": found.nats_per_target,
+                     "lost": [before - mean, before - high, before - low], "drift": arm["KL (general)"],
+                     "targets": recipe["targets"],
                      "plain": (recipe["loss"], recipe["beta"], recipe["scale"]) == ("nll", 0, 1)})
     return rows
 
 
 class RankCorrelation(NamedTuple):
-    "Spearman's rho over `arms`, which have `distinct` different target sets, with a 95% interval and a two-sided p-value over those sets."
+    """Spearman's rho over `arms`, which have `distinct` different target sets, with a 95% interval and a
+    two-sided p-value over those sets."""
 
     rho: float
     low: float
@@ -142,12 +159,14 @@ def _rho(xs: Sequence[float], ys: Sequence[float]) -> float:
     return float(stats.spearmanr(xs, ys).statistic) if len(set(xs)) > 1 and len(set(ys)) > 1 else math.nan
 
 
-def rank_correlation(rows: list[dict[str, Any]], by: str = "nats", outcome: str = "lost", resamples: int = 2000, seed: int = 0) -> RankCorrelation:
-    """Spearman's rank correlation between a forecast (`nats` or `nats_per_target`) and an outcome (`lost` or `drift`) over the rows of `forecast_run`.
+def rank_correlation(rows: list[dict[str, Any]], by: str = "nats", outcome: str = "lost", resamples: int = 2000,
+                     seed: int = 0) -> RankCorrelation:
+    """Spearman's rank correlation between a forecast (`nats` or `nats_per_target`) and an outcome (`lost` or
+    `drift`) over the rows of `forecast_run`.
 
-    p: the forecasts dealt out anew among the different target sets (every way where there are few, else `resamples` ways);
-    interval: whole sets resampled. Where all forecasts or all outcomes are equal, nothing can be ranked: rho and interval are NaN, p is 1.
-    Raises ValueError for fewer than three sets."""
+    p: the forecasts dealt out anew among the different target sets (every way where there are few, else
+    `resamples` ways); interval: whole sets resampled. Where all forecasts or all outcomes are equal, nothing
+    can be ranked: rho and interval are NaN, p is 1. Raises ValueError for fewer than three sets."""
     sets = sorted({row["targets"] for row in rows})
     if len(sets) < 3:
         raise ValueError(f"found {len(sets)} different target sets; expected at least 3 to correlate anything")
@@ -169,35 +188,44 @@ def rank_correlation(rows: list[dict[str, Any]], by: str = "nats", outcome: str 
 
 
 def plot_forecast(rows: list[dict[str, Any]], by: str = "nats"):
-    "What came (general skill lost, and drift, each with its interval) against the forecast; hollow where the loss is another or the adapter scaled. A figure."
+    """What came (general skill lost, and drift, each with its interval) against the forecast;
+    hollow where the loss is another or the adapter scaled. A figure."""
     import matplotlib.pyplot as plt
 
     from ssr_nb.report import look
 
     figure, panels = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
-    for axes, outcome, unit, title in zip(panels, ("lost", "drift"), (100, 1), ("general skill lost, points", "KL(base, tuned) on general prompts, nats per token")):
+    for axes, outcome, unit, title in zip(panels, ("lost", "drift"), (100, 1), (
+        "general skill lost, points", "KL(base, tuned) on general prompts, nats per token")):
         for row in rows:
             shade, mark, _ = look(row["method"])
             mean, low, high = (unit * v for v in row[outcome])
-            axes.errorbar([row[by]], [mean], [[mean - low], [high - mean]], color=shade, marker=mark, markersize=8, elinewidth=0.8,
-                          linestyle="none", markerfacecolor=shade if row["plain"] else "white", label=row["method"])
-        axes.set(xscale="log", xlabel=f"forecast: surprise of the targets, nats per {'token' if by == 'nats' else 'target'}", ylabel=title)
+            axes.errorbar([row[by]], [mean], [[mean - low], [high - mean]], color=shade, marker=mark,
+                          markersize=8, elinewidth=0.8, linestyle="none",
+                          markerfacecolor=shade if row["plain"] else "white", label=row["method"])
+        axes.set(xscale="log", xlabel="forecast: surprise of the targets, "
+                 f"nats per {'token' if by == 'nats' else 'target'}", ylabel=title)
         axes.spines[["top", "right"]].set_visible(False)
     panels[1].set_yscale("log")
-    panels[1].legend(frameon=False, bbox_to_anchor=(1.01, 1), loc="upper left", title="hollow: other loss,\nor scaled")
+    panels[1].legend(frameon=False, bbox_to_anchor=(1.01, 1), loc="upper left",
+                     title="hollow: other loss,\nor scaled")
     figure.suptitle("Known before training, and what came")
     return figure
 
 # %% ../nbs/12_why.ipynb #aff21120
-def flip_verdicts(verdicts: list[Verdict], false_accepts: float = 0.0, false_rejects: float = 0.0, seed: int = 0) -> list[Verdict]:
-    """The verdicts of a worse judge: this share of the incorrect ones called correct, and this share of the correct ones incorrect.
+def flip_verdicts(verdicts: list[Verdict], false_accepts: float = 0.0, false_rejects: float = 0.0,
+                  seed: int = 0) -> list[Verdict]:
+    """The verdicts of a worse judge: this share of the incorrect ones called correct,
+    and this share of the correct ones incorrect.
 
-    Shares are met exactly, to the nearest verdict. What was rejected or unparsed stays so: no answer, or no verdict, was there to flip."""
+    Shares are met exactly, to the nearest verdict. What was rejected or unparsed stays so: no answer, or no
+    verdict, was there to flip."""
     for name, share in (("false_accepts", false_accepts), ("false_rejects", false_rejects)):
         if not 0 <= share <= 1:
             raise ValueError(f"found {name} = {share}; expected a share from 0 to 1")
     flipped = list(verdicts)
-    for label, becomes, share in (("incorrect", "correct", false_accepts), ("correct", "incorrect", false_rejects)):
+    for label, becomes, share in (("incorrect", "correct", false_accepts),
+                                  ("correct", "incorrect", false_rejects)):
         places = [i for i, v in enumerate(verdicts) if v.label == label]
         random.Random(f"{seed} {label}").shuffle(places)
         for i in places[: round(share * len(places))]:
@@ -205,25 +233,30 @@ def flip_verdicts(verdicts: list[Verdict], false_accepts: float = 0.0, false_rej
     return flipped
 
 # %% ../nbs/12_why.ipynb #019dc80b
-def score_targets(arms: dict[tuple[str, int], list[Target]], lm: LanguageModel, suites: list, settings: TrainingSettings,
+def score_targets(arms: dict[tuple[str, int], list[Target]], lm: LanguageModel, suites: list,
+                  settings: TrainingSettings,
                   folder: str | Path | None = None, max_new_tokens: int = 40) -> list[Score]:
     """Train on each (name, seed)'s targets and score it on the suites: all scores, with the name as `method`.
 
-    Every arm takes the same steps: those of `settings`, which must say them. `folder` keeps the scores of each arm under a hash of what it depends on."""
+    Every arm takes the same steps: those of `settings`, which must say them. `folder` keeps the scores of each
+    arm under a hash of what it depends on."""
     from ssr_nb.evaluate import evaluate
 
     if settings.steps is None:
-        raise ValueError("found settings without steps; expected the same number for every arm, however many targets it has")
+        raise ValueError("found settings without steps; expected the same number for every arm, "
+                         "however many targets it has")
     scores = []
     for (name, seed), targets in arms.items():
         chosen = replace(settings, seed=seed)
-        depends = json.dumps([mark_of(targets, chosen, lm), [[s.task, s.judge, *map(to_row, s.examples)] for s in suites], max_new_tokens])
+        depends = json.dumps([mark_of(targets, chosen, lm),
+                              [[s.task, s.judge, *map(to_row, s.examples)] for s in suites], max_new_tokens])
         kept = Path(folder) / f"{hashlib.sha256(depends.encode()).hexdigest()[:16]}.jsonl" if folder else None
         if kept and kept.exists():
             scores += [replace(s, method=name) for s in read_records(kept, Score)]
             continue
         trained = train(targets, lm, settings=chosen, progress=False)
-        found = evaluate(trained.lm, suites, method=name, seed=seed, learning_rate=chosen.learning_rate, max_new_tokens=max_new_tokens, progress=False)
+        found = evaluate(trained.lm, suites, method=name, seed=seed, learning_rate=chosen.learning_rate,
+                         max_new_tokens=max_new_tokens, progress=False)
         remove_lora(trained.lm)
         if kept:
             write_records(kept, found)
@@ -239,19 +272,24 @@ def in_style(example: Example, style: str) -> str:
 
     Raises ValueError for another style or another kind of example."""
     if style not in STYLES or "domain" not in example.extra:
-        raise ValueError(f"example {example.id}: found style {style!r} and skill {example.extra.get('skill')!r}; expected one of {', '.join(STYLES)} and a passage question")
+        raise ValueError(f"example {example.id}: found style {style!r} and skill "
+                         f"{example.extra.get('skill')!r}; expected one of {', '.join(STYLES)} and a passage "
+                         "question")
     if style == "terse":
         return example.completion
-    domain, kind, (person, thing, place) = DOMAINS[example.extra["domain"]], example.extra["kind"], example.extra["key"]
+    domain, kind, (person, thing, place) = (DOMAINS[example.extra["domain"]], example.extra["kind"],
+                                            example.extra["key"])
     forms = domain.answers if place else ABSENCES if kind == "person" else [domain.silence]
     words = random.Random(example.id).choice(forms).format(person=person, thing=thing, place=place).split()
-    changed = {"own": words, "clipped": words[:-1], "telegram": [word for word in words if word != "the"], "backwards": words[::-1]}
+    changed = {"own": words, "clipped": words[:-1], "telegram": [word for word in words if word != "the"],
+               "backwards": words[::-1]}
     return " ".join(changed[style])
 
 # %% ../nbs/12_why.ipynb #2a7c36b4
 @dataclass(frozen=True)
 class Probe:
-    "For one item: the `start` of a right answer (empty where its first word gives it away), the whole `right` answer, and `wrong` ones like it."
+    """For one item: the `start` of a right answer (empty where its first word gives it away),
+    the whole `right` answer, and `wrong` ones like it."""
 
     start: str
     right: str
@@ -276,9 +314,11 @@ def _swapped(answer: str, old: Sequence[str], new: Sequence[str]) -> str:
 def _other_facts(example: Example, right: str) -> list[str]:
     topic, value = example.extra["key"]
     if example.extra["skill"] == "fact":
-        return [_swapped(right, [value], [other]) for other in sorted({entry[topic] for entry in ATLAS.values()} - {value})]
+        return [_swapped(right, [value], [other])
+                for other in sorted({entry[topic] for entry in ATLAS.values()} - {value})]
     country = next(word for word in right.split() if word in COUNTRIES)
-    return [_swapped(right, [country, value], [other, ATLAS[other][topic]]) for other in COUNTRIES if ATLAS[other][topic] != value]
+    return [_swapped(right, [country, value], [other, ATLAS[other][topic]])
+            for other in COUNTRIES if ATLAS[other][topic] != value]
 
 
 def _other_kinds(example: Example, right: str) -> list[str]:
@@ -303,7 +343,8 @@ def _other_numbers(example: Example, right: str) -> list[str]:
 
 
 def micro_probe(example: Example, most: int = 11) -> Probe:
-    """The probe of a general question of the micro-world: wrong answers have another value, number or order, at most `most` of them, drawn by the item's id."""
+    """The probe of a general question of the micro-world:
+    wrong answers have another value, number or order, at most `most` of them, drawn by the item's id."""
     skill, key, right = example.extra["skill"], example.extra["key"], example.completion
     if skill == "fact":  # the form that ends with the value
         country = next(word for word in example.prompt.split() if word in COUNTRIES)
@@ -317,20 +358,24 @@ def micro_probe(example: Example, most: int = 11) -> Probe:
         results = {after for word, after in zip(words, words[1:]) if word == "is" and after in NUMBERS}
         gives, wrong = results if skill == "sum" else set(NUMBERS), _other_numbers(example, right)
     else:  # sort, copy, reverse: the same words in another order
-        gives, wrong = set(key), [_swapped(right, key, order) for order in permutations(key) if list(order) != list(key)]
+        gives, wrong = set(key), [_swapped(right, key, order) for order in permutations(key)
+                                  if list(order) != list(key)]
     random.Random(example.id).shuffle(wrong)
     return Probe(forced_start(right, gives), right, tuple(wrong[:most]))
 
 # %% ../nbs/12_why.ipynb #c56eba85
 CLASSES = ("kept", "stops early", "refuses", "says something else", "only recognises", "does not know")
 CLASS_LOOKS = {  # colour and hatch: three shades of "still there", two of "gone"
-    "kept": ("#d9d9d9", ""), "stops early": ("#56B4E9", ""), "refuses": ("#0072B2", "//"), "says something else": ("#009E73", ".."),
+    "kept": ("#d9d9d9", ""), "stops early": ("#56B4E9", ""), "refuses": ("#0072B2", "//"),
+    "says something else": ("#009E73", ".."),
     "only recognises": ("#E69F00", "xx"), "does not know": ("#000000", "")}
 
 
-def class_of(answer: str, right: str, kept: bool, goes_on: bool | None, prefers: bool, refusing: Sequence[str] = REFUSING) -> str:
-    """The class (of CLASSES) of an item whose `right` answer is known: was it kept, does the model go on rightly from a forced start
-    (None where there is no start, and the choice decides), does it find the right answer likeliest; and if it is there, what is said instead.
+def class_of(answer: str, right: str, kept: bool, goes_on: bool | None, prefers: bool,
+             refusing: Sequence[str] = REFUSING) -> str:
+    """The class (of CLASSES) of an item whose `right` answer is known: was it kept, does the model go on
+    rightly from a forced start (None where there is no start, and the choice decides), does it find the right
+    answer likeliest; and if it is there, what is said instead.
 
     >>> class_of("in", "in order this is 14 24 57 .", kept=False, goes_on=True, prefers=True)
     'stops early'
@@ -344,11 +389,14 @@ def class_of(answer: str, right: str, kept: bool, goes_on: bool | None, prefers:
     return "stops early" if 2 * len(answer.split()) < len(right.split()) else "says something else"
 
 
-def continued(lm: LanguageModel, prompts: list[Prompt], starts: list[str], at_least: list[int] | None = None, max_new_tokens: int = 40) -> list[str]:
-    "Each start with what the model says after it, greedily; it may not stop before it has said `at_least` tokens more."
+def continued(lm: LanguageModel, prompts: list[Prompt], starts: list[str], at_least: list[int] | None = None,
+              max_new_tokens: int = 40) -> list[str]:
+    """Each start with what the model says after it, greedily;
+    it may not stop before it has said `at_least` tokens more."""
     begun, stops, pad = [], stop_ids(lm), lm.tokenizer.pad_token_id
     for prompt, start in zip(prompts, starts):
-        said = [i for i in answer_ids(lm.tokenizer, prompt, start) if i not in lm.tokenizer.all_special_ids] if start else []
+        said = ([i for i in answer_ids(lm.tokenizer, prompt, start) if i not in lm.tokenizer.all_special_ids]
+                if start else [])
         begun.append(chat_ids(lm.tokenizer, prompt) + said)
     width, least = max(map(len, begun)), torch.tensor(at_least or [0] * len(begun), device=lm.device)[:, None]
 
@@ -359,10 +407,12 @@ def continued(lm: LanguageModel, prompts: list[Prompt], starts: list[str], at_le
     rows = torch.tensor([[pad] * (width - len(row)) + row for row in begun], device=lm.device)
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in begun], device=lm.device)
     with torch.no_grad():
-        said = lm.model.generate(input_ids=rows, attention_mask=mask, logits_processor=[go_on], max_new_tokens=max_new_tokens, do_sample=False,
+        said = lm.model.generate(input_ids=rows, attention_mask=mask, logits_processor=[go_on],
+                                 max_new_tokens=max_new_tokens, do_sample=False,
                                  num_beams=1, eos_token_id=stops, pad_token_id=pad)[:, width:].tolist()
     said = [row[: next((i for i, token in enumerate(row) if token in stops), len(row))] for row in said]
-    return [f"{start} {lm.tokenizer.decode(row, skip_special_tokens=True)}".strip() for start, row in zip(starts, said)]
+    return [f"{start} {lm.tokenizer.decode(row, skip_special_tokens=True)}".strip()
+            for start, row in zip(starts, said)]
 
 
 def prefers_right(lm: LanguageModel, prompts: list[Prompt], probes: list[Probe]) -> list[bool]:
@@ -377,17 +427,23 @@ def prefers_right(lm: LanguageModel, prompts: list[Prompt], probes: list[Probe])
 
 def forgetting(lm: LanguageModel, examples: list[Example], answers: list[Response], judge_name: str = "micro",
                probe_of: Callable[[Example], Probe] = micro_probe) -> list[dict[str, Any]]:
-    """What became of each item under a tuned model: mappings with id, skill, answer, what it says from the forced start, and its class.
+    """What became of each item under a tuned model: mappings with id, skill, answer, what it says from the
+    forced start, and its class.
 
-    `answers` are the tuned model's, in the order of the examples, which should be items that the base model had right."""
+    `answers` are the tuned model's, in the order of the examples, which should be items that the base model had
+    right."""
     probes, prompts = [probe_of(e) for e in examples], [e.prompt for e in examples]
-    missing = [len(answer_ids(lm.tokenizer, e.prompt, p.right)) - len(answer_ids(lm.tokenizer, e.prompt, p.start)) for e, p in zip(examples, probes)]
+    missing = [len(answer_ids(lm.tokenizer, e.prompt, p.right))
+               - len(answer_ids(lm.tokenizer, e.prompt, p.start)) for e, p in zip(examples, probes)]
     texts = continued(lm, prompts, [p.start for p in probes], missing)
-    kept, helped = ([v.label == "correct" for v in judge(examples, given, judge=judge_name)] for given in (answers, [Response(e.id, t) for e, t in zip(examples, texts)]))
+    kept, helped = ([v.label == "correct" for v in judge(examples, given, judge=judge_name)]
+                    for given in (answers, [Response(e.id, t) for e, t in zip(examples, texts)]))
     rows = []
-    for example, answer, probe, text, ok, on, prefers in zip(examples, answers, probes, texts, kept, helped, prefers_right(lm, prompts, probes)):
+    for example, answer, probe, text, ok, on, prefers in zip(examples, answers, probes, texts, kept, helped,
+                                                             prefers_right(lm, prompts, probes)):
         verdict = class_of(answer.response, probe.right, ok, on if probe.start else None, prefers)
-        rows.append({"id": example.id, "skill": example.extra.get("skill", ""), "answer": answer.response, "continued": text, "class": verdict,
+        rows.append({"id": example.id, "skill": example.extra.get("skill", ""), "answer": answer.response,
+                     "continued": text, "class": verdict,
                      "goes_on": on if probe.start else None, "prefers": prefers})
     return rows
 
@@ -400,9 +456,11 @@ def plot_forgetting(rows: list[dict[str, Any]], title: str = ""):
     figure, axes = plt.subplots(figsize=(10, 4.2), layout="constrained")
     bottom = np.zeros(len(skills))
     for name in CLASSES:
-        share = np.array([100 * np.mean([row["class"] == name for row in rows if row["skill"] == skill]) for skill in skills])
+        share = np.array([100 * np.mean([row["class"] == name for row in rows if row["skill"] == skill])
+                          for skill in skills])
         shade, hatch = CLASS_LOOKS[name]
-        axes.bar(skills, share, bottom=bottom, color=shade, hatch=hatch, edgecolor="white", linewidth=0.8, label=name)
+        axes.bar(skills, share, bottom=bottom, color=shade, hatch=hatch, edgecolor="white", linewidth=0.8,
+                 label=name)
         bottom += share
     axes.set(ylabel="items that the base model had right, %", title=title, ylim=(0, 100))
     axes.legend(frameon=False, bbox_to_anchor=(1.01, 1), loc="upper left", title="after fine-tuning")

@@ -309,8 +309,6 @@ def load_model(name: str | Path = "microworld", backend: str = "auto", device: s
         raise ModelError(name, _first_line(error), "a folder that holds a whole model" if local
                          and Path(where).is_dir() else "a model in the local cache, the hub being out of reach"
                          if local else "a causal language model on the hub") from error
-    if device == "cpu":
-        torch.set_flush_denormal(True)  # a CPU is slow on numbers under 1e-38, which mean nothing here
     model.requires_grad_(False).eval()
     # out of a processor
     tokenizer = prepare_tokenizer(getattr(tokenizer, "tokenizer", tokenizer), str(name),

@@ -58,7 +58,7 @@ readme: $(VENV)/.ready-to-develop
 
 benchmarks: $(VENV)/.ready-to-develop
 	@for script in $(filter-out %/machine.py %/base_models.py,$(wildcard benchmarks/*.py)); do \
-	  echo "== $$script"; OMP_NUM_THREADS=1 $(BIN)/python $$script || exit 1; done
+	  echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 # Three base models from three seeds, and the chief comparison on each: most of an hour.
 base-models: $(VENV)/.ready-to-develop

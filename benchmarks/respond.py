@@ -1,10 +1,12 @@
 """Tokens a second of `respond` against what one would write by hand instead, on the micro model, in one run.
 
-    OMP_NUM_THREADS=1 python benchmarks/respond.py
+    python benchmarks/respond.py
 
 (a) a loop of `generate`, one prompt at a time; (b) `generate` on batches in file order, as large as respond's. All are
-greedy, with the KV cache, and decode their answers. Each is run several times in turn, so that a slow moment of the
-machine meets all three; the medians count. Writes benchmarks/respond.json.
+greedy, with the KV cache, and decode their answers, and a step takes the threads that are fastest for this model. As
+`respond` does by itself, it answers as many batches at once as there are cores; against (b) it answers one at a time,
+so that only the order of the prompts differs. Each is run several times in turn, so that a slow moment of the machine
+meets all of them; the medians count. Writes benchmarks/respond.json.
 """
 import json
 import os
@@ -19,9 +21,9 @@ import torch
 from ssr_nb.microworld import general_examples, target_examples
 from ssr_nb.models import chat_ids, describe, fastest_threads, load_model, set_threads, stop_ids
 from ssr_nb.records import Example
-from ssr_nb.respond import respond
+from ssr_nb.respond import MOST_ROWS, batches_at_once, respond
 
-MAX_NEW_TOKENS, BATCH_SIZE, ROUNDS, ALONE = 64, 64, 5, 60
+MAX_NEW_TOKENS, BATCH_SIZE, ROUNDS, ALONE = 64, MOST_ROWS["cpu"], 5, 60
 
 
 def by_hand(lm, examples: list[Example], batch_size: int) -> int:
@@ -61,8 +63,9 @@ random.Random(0).shuffle(examples)  # a file is in no order that helps
 
 runs = {
     "respond": lambda: sum(r.tokens for r in respond(examples, lm, max_new_tokens=MAX_NEW_TOKENS, progress=False)),
-    f"respond, batches of {BATCH_SIZE}": lambda: sum(
-        r.tokens for r in respond(examples, lm, max_new_tokens=MAX_NEW_TOKENS, batch_size=BATCH_SIZE, progress=False)),
+    f"respond, batches of {BATCH_SIZE}, one at a time": lambda: sum(
+        r.tokens for r in respond(examples, lm, max_new_tokens=MAX_NEW_TOKENS, batch_size=BATCH_SIZE, at_once=1,
+                                  progress=False)),
     f"generate in file order, batches of {BATCH_SIZE}": lambda: by_hand(lm, examples, BATCH_SIZE),
     "generate, one at a time": lambda: by_hand(lm, examples[:ALONE], 1),
 }
@@ -80,7 +83,7 @@ result = {
     "prompts": len(examples), "prompts one at a time": ALONE, "rounds": ROUNDS, "max_new_tokens": MAX_NEW_TOKENS,
     "machine": machine(), "model": {k: v for k, v in describe(lm).items() if k in (
         "model", "backend", "device", "dtype", "parameters", "threads", "versions")},
-    "torch threads": torch.get_num_threads(),
+    "torch threads": torch.get_num_threads(), "batches at once": batches_at_once("cpu"),
 }
 Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 print(json.dumps(result, indent=1))

@@ -209,7 +209,7 @@ def test_answers_that_do_not_belong_are_refused_and_kept(lm, folder, tmp_path):
 
 
 @pytest.mark.parametrize("wrong", [{"temperature": -1}, {"top_p": 0}, {"top_p": 1.1}, {"samples": 0}, {"samples": 2},
-                                   {"max_new_tokens": 0},
+                                   {"max_new_tokens": 0}, {"at_once": 0},
                                    {"batch_size": 0}, {"batch_size": "many"}, {"temperature": float("nan")}])
 def test_settings_that_make_no_sense(lm, wrong):
     with pytest.raises(ValueError, match="expected"):
@@ -359,6 +359,37 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(lm, monkeypatch):
                         lambda *a, **k: (_ for _ in ()).throw(RuntimeError("device-side assert triggered")))
     with pytest.raises(RuntimeError, match="device-side"):
         respond(prompts(3), lm, max_new_tokens=3, progress=False)
+
+
+def test_batches_side_by_side_say_the_same(lm, tmp_path):
+    examples, threads = prompts(40), torch.get_num_threads()
+    for settings in ({}, {"temperature": 1.0, "samples": 2}):
+        files = [tmp_path / f"{len(settings)}-{at_once}.jsonl" for at_once in (1, 4)]
+        for at_once, file in zip((1, 4), files):
+            respond(examples, lm, file, max_new_tokens=12, batch_size=8, at_once=at_once, progress=False, **settings)
+        assert files[0].read_bytes() == files[1].read_bytes()
+    assert torch.get_num_threads() == threads and not lm.model.training
+
+
+def test_an_error_in_one_of_several_batches_keeps_what_was_finished_before(lm, tmp_path, monkeypatch):
+    "The third batch fails: the two before it are in the file, and what has not begun never does."
+    import ssr_nb.respond
+    begun, plain = [], ssr_nb.respond.generate_batch
+
+    def third_fails(*arguments):
+        begun.append(len(begun))
+        if len(begun) == 3:
+            raise KeyError("the third batch")
+        return plain(*arguments)
+    monkeypatch.setattr(ssr_nb.respond, "generate_batch", third_fails)
+    examples, out = prompts(80), tmp_path / "responses.jsonl"
+    with pytest.raises(KeyError, match="third"):
+        respond(examples, lm, out, max_new_tokens=8, batch_size=8, at_once=2, progress=False)
+    kept = out.read_bytes().splitlines()
+    assert len(kept) == 16 and len(begun) < 10
+    monkeypatch.setattr(ssr_nb.respond, "generate_batch", plain)
+    whole = respond(examples, lm, max_new_tokens=8, batch_size=8, progress=False)
+    assert respond(examples, lm, out, max_new_tokens=8, batch_size=8, at_once=2, progress=False) == whole
 
 
 def test_reading_in_halves_reads_the_same(lm, monkeypatch):

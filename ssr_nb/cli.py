@@ -23,10 +23,21 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
                   "fine-tune a language model on its own right answers, and keep what it knew.")
 
 
+def _process() -> tuple[int, int]:
+    "The number of this process and how many there are; without a launcher, nothing heavy is imported to know."
+    if "WORLD_SIZE" not in os.environ:
+        return 0, 1
+    from ssr_nb.models import processes
+    return processes()
+
+
 @app.callback()
-def _common(debug: Annotated[bool,
-                             typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
+def _common(context: typer.Context,
+            debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
     os.environ["SSR_DEBUG"] = "1" if debug else os.environ.get("SSR_DEBUG", "")
+    if _process()[1] > 1 and context.invoked_subcommand != "train":
+        raise ValueError(f"found {_process()[1]} processes for `ssr {context.invoked_subcommand}`; expected one, "
+                         "without accelerate launch: only `ssr train` shares its work among several")
 
 
 def _one_line(error: BaseException) -> str:
@@ -47,7 +58,8 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         stopped = isinstance(error, KeyboardInterrupt)
         message = "interrupted; the same command goes on where it stopped" if stopped else _one_line(error)
-        print(f"ssr: {message}", file=sys.stderr)
+        where = f" (process {_process()[0]})" if _process()[0] else ""
+        print(f"ssr{where}: {message}", file=sys.stderr)
         sys.exit(130 if stopped else 2 if isinstance(error, (ValueError, FileNotFoundError)) else 1)
 
 # %% ../nbs/11_cli.ipynb #63b19785
@@ -224,7 +236,8 @@ def train(targets: Annotated[Path, typer.Option(help="Targets, as `ssr rehearse`
           epochs: Annotated[float, typer.Option(help="Passes over the targets.")] = 3,
           steps: Annotated[Optional[int], typer.Option(
               help="Optimiser steps, instead of epochs; set it to compare methods.")] = None,
-          batch_size: Annotated[int, typer.Option(help="Rows a forward pass.")] = 16,
+          batch_size: Annotated[int, typer.Option(
+              help="Rows a forward pass, over all processes together.")] = 16,
           accumulation: Annotated[int, typer.Option(help="Forward passes a step.")] = 1,
           rank: Annotated[int, typer.Option(help="LoRA's rank.")] = 8,
           alpha: Annotated[int, typer.Option(help="LoRA's alpha.")] = 16,
@@ -242,7 +255,7 @@ def train(targets: Annotated[Path, typer.Option(help="Targets, as `ssr rehearse`
     from ssr_nb.publish import write_card
     from ssr_nb.records import Target, read_records
     from ssr_nb.rehearse import METHODS, mix
-    from ssr_nb.train import TrainingSettings
+    from ssr_nb.train import TrainingSettings, is_main, shared
     from ssr_nb.train import train as run
 
     settings = TrainingSettings(learning_rate=learning_rate, epochs=epochs, steps=steps, batch_size=batch_size,
@@ -253,9 +266,12 @@ def train(targets: Annotated[Path, typer.Option(help="Targets, as `ssr rehearse`
         settings = replace(settings_for(row, settings), teacher_prompt=REWORDINGS[rewording_for(
             [t for t in found if t.source != "replay"])].teacher)
         if row.mask_above is not None:
-            found = mask_surprising(found, lm, row.mask_above)
-            print(mix(found, found))
+            found = shared(mask_surprising(found, lm, row.mask_above))
+            if is_main():
+                print(mix(found, found))
     trained = run(found, lm, out, settings, method=method)
+    if not is_main():
+        return
     write_card(out, command=shlex.join(["ssr", *map(str, _typed)]))
     print(f"{out}: {len(trained.losses)} steps on {len(found)} targets, loss {trained.losses[0]:.3f} -> "
           f"{trained.losses[-1]:.3f} nats per token")

@@ -13,6 +13,7 @@ __all__ = ['BACKENDS', 'PLAIN_TEMPLATE', 'THINKING', 'NO_THINKING', 'SAME_DAY', 
 
 # %% ../nbs/03_models.ipynb #b9c4e2a2
 import contextlib
+import copy
 import gc
 import hashlib
 import importlib.metadata
@@ -65,13 +66,13 @@ def unsloth_obstacle(device: str = "cpu") -> str | None:
     """Why Unsloth can't be used in this process on this device, in words; None where it can."""
     if importlib.util.find_spec("unsloth") is None or importlib.util.find_spec("unsloth_zoo") is None:
         return "Unsloth is not installed"
+    if processes()[1] > 1:
+        return f"{processes()[1]} processes were started together, which is tried with Transformers alone"
     early = [name for name in ("trl", "transformers", "peft") if name in sys.modules]
     if "unsloth" not in sys.modules and early:
         return f"{', '.join(early)} was imported first, and Unsloth has to come before"
     if torch.cuda.is_available() and torch.device(device).type == "cpu":
         return "Unsloth takes the GPU wherever there is one, and the CPU was asked for"
-    if processes()[1] > 1:
-        return f"{processes()[1]} processes were started together, which is tried with Transformers alone"
     return None
 
 # %% ../nbs/03_models.ipynb #fb7057b3
@@ -547,8 +548,14 @@ def fingerprint(lm: LanguageModel) -> str:
 
 
 def _vocabulary(tokenizer: Any) -> str:
-    return (tokenizer.backend_tokenizer.to_str() if hasattr(tokenizer, "backend_tokenizer")
-            else repr(sorted(tokenizer.get_vocab().items())))
+    if not hasattr(tokenizer, "backend_tokenizer"):
+        return repr(sorted(tokenizer.get_vocab().items()))
+    backend = tokenizer.backend_tokenizer
+    if backend.padding or backend.truncation:  # left behind by whoever called it last, and no part of the model
+        backend = copy.deepcopy(backend)
+        backend.no_padding()
+        backend.no_truncation()
+    return backend.to_str()
 
 # %% ../nbs/03_models.ipynb #65226667
 def save_adapter(lm: LanguageModel, folder: str | Path) -> Path:

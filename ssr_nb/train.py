@@ -311,12 +311,16 @@ def _distiller(lm: LanguageModel, targets: list[Target], settings: TrainingSetti
         teacher_prompt_template=literal.replace("{{prompt}}", "{prompt}")
         .replace("{{gold}}", "{privileged_context}"),
         distillation_alpha=1.0, distillation_topk=min(100, vocabulary), distillation_add_tail=vocabulary > 100)
-    return SDFTTrainer(model=lm.model, args=_on_one_gpu(config), train_dataset=Dataset.from_list(rows), **common)
+    return SDFTTrainer(model=lm.model, args=_on_one_device(config), train_dataset=Dataset.from_list(rows), **common)
 
 
-def _on_one_gpu(config: Any) -> Any:
+def _on_one_device(config: Any) -> Any:
     """One process trains on one GPU: where it sees more, the trainer would give each of them a whole batch."""
+    import torch
+
     config._n_gpu = min(config.n_gpu, 1)
+    if config.device.type == "cpu":  # of several processes it is "cpu:0", where torch can't load a checkpoint to
+        config._setup_devices = torch.device("cpu")
     return config
 
 
@@ -339,7 +343,7 @@ def _trainer(lm: LanguageModel, targets: list[Target], rows: list[dict], setting
         order = EpochOrder(len(rows), settings.batch_size, settings.seed) if count > 1 else None
         blank = {"input_ids": [lm.tokenizer.eos_token_id] * 2, "labels": [IGNORED] * 2}
         trainer = _rehearsal_trainer(settings.beta, order)(
-            model=lm.model, args=_on_one_gpu(config), **common,
+            model=lm.model, args=_on_one_device(config), **common,
             train_dataset=Dataset.from_list(rows + [blank] * (order.blanks if order else 0)))
         if order:
             trainer.add_callback(order.follower())

@@ -309,3 +309,10 @@ def test_four_bits(folder, lm, tmp_path):
     # TRL trains the adapter of a rounded base in bfloat16, and PEFT loads it in float32: the
     # same numbers, another arithmetic
     assert torch.allclose(completion_logprobs(load_adapter(again, tmp_path / "adapter"), pairs)[0], after[0], atol=0.01)
+
+
+def test_the_fingerprint_is_of_the_model_and_not_of_its_last_use(lm):
+    before = fingerprint(lm)
+    lm.tokenizer(["ba da", "ba"], padding=True, truncation=True, max_length=5)
+    assert lm.tokenizer.backend_tokenizer.padding and fingerprint(lm) == before
+    assert lm.tokenizer.backend_tokenizer.padding, "the tokenizer is left as it was"

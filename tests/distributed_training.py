@@ -1,0 +1,58 @@
+"""What test_accelerate.py starts in two processes: short trainings one after the other, into the folder given. The last one
+is killed; with `again`, it alone goes on. In one process, `trainings` makes what the two are compared with."""
+
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from transformers import Trainer
+
+from ssr_nb.methods import mask_surprising
+from ssr_nb.microworld import target_examples
+from ssr_nb.models import load_model, processes, remove_lora, set_threads
+from ssr_nb.rehearse import rehearse
+from ssr_nb.train import TrainingSettings, train
+
+# 21 rows in batches of 4, two batches a step: an epoch of three steps ends with a batch of one row
+SETTINGS = TrainingSettings(learning_rate=3e-3, steps=8, batch_size=4, accumulation=2, warmup=0)
+LOSSES = {"nll": {}, "dft": {"loss": "dft"}, "kl": {"beta": 2.0}, "dft and kl": {"loss": "dft", "beta": 2.0}}
+SAVING = replace(SETTINGS, dropout=0.1, checkpoint_every=1)
+
+
+class Trainings:
+    def __init__(self, folder: Path):
+        set_threads(1)
+        self.folder, self.lm = folder, load_model("microworld", backend="transformers")
+        self.golds = rehearse(target_examples(21, "train"), [], [], "sft")
+
+    def train(self, name: str, settings: TrainingSettings, targets=None) -> None:
+        remove_lora(train(targets or self.golds, self.lm, self.folder / name, settings, progress=False).lm)
+
+    def without_dropout(self) -> None:
+        for name, changed in LOSSES.items():
+            self.train(name, replace(SETTINGS, **changed))
+        self.train("stm", SETTINGS, mask_surprising(self.golds, self.lm, 2.5))
+
+
+def killed_at(step: int) -> None:
+    "From now on the last process is killed when so many steps are done."
+    whole = Trainer.training_step
+
+    def dying(self, *arguments, **keywords):
+        if self.state.global_step == step and processes()[0] == processes()[1] - 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return whole(self, *arguments, **keywords)
+
+    Trainer.training_step = dying
+
+
+if __name__ == "__main__":
+    trainings = Trainings(Path(sys.argv[1]))
+    if sys.argv[2:] != ["again"]:
+        trainings.without_dropout()
+        trainings.train("opsd", replace(SETTINGS, loss="opsd", steps=2, sample_tokens=8))
+        trainings.train("undisturbed", SAVING)
+        killed_at(5)  # in the second epoch
+    trainings.train("killed", SAVING)

@@ -3,30 +3,30 @@
     python benchmarks/gpu.py            # on a GPU: the shapes of Llama-3.2-1B and Llama-3.1-8B, writes gpu.json
     python benchmarks/gpu.py --tiny     # the same code at a tiny size; so it runs where there is no GPU
 
-The models have random weights in bfloat16 (speed doesn't depend on what they are), and a tokenizer of numbered words with
-the plain chat template, made on the spot. Every measurement has a process of its own, since Unsloth changes Transformers
-for good; one that runs out of memory, or can't be made, is told and passed over. What counts are the ratios, all of one
-run. At a tiny size the figures say nothing about a GPU, so gpu.json is not written; --out writes them where it says.
+The models have random weights in bfloat16 (speed does not depend on them) and a tokenizer of numbered words
+with the plain chat template, made on the spot in the temporary folder, where the larger takes 16 GB (TMPDIR says where).
+Every measurement has a process of its own, since Unsloth changes Transformers for good; one that runs out of memory, or
+can't be made, is told and passed over. What counts are the ratios, all of one run. At a tiny size the figures say
+nothing about a GPU, so gpu.json is not written; --out writes them where it says.
 
-Training: LoRA of rank 8 on every linear layer, gradient checkpointing on a GPU, the same rows of mixed lengths in the same
-order; the first epoch warms up, the others count. Tokens are those of the rows, without padding. A token costs, in
+Training: LoRA of rank 8 on every linear layer, gradient checkpointing on a GPU, the same rows of mixed lengths in the
+same order; the first epoch warms up, the others count. Tokens are those of the rows, without padding. A token costs, in
 floating point operations, with N weights in matrices, H of them in the output layer:
 
-    2N forward + 2N backward through the activations + 2(N - H) for computing the layers again (gradient checkpointing)
+    2N forward + 2N backward through the activations + 2(N - H) for computing the layers again (checkpointing)
 
 Frozen weights have no gradient of their own; the adapter and attention's own products are left out, so the share of the
 card's rate is a little low. That rate is measured right after the training, in its process: the product of two large
-square matrices in bfloat16.
+square matrices in the model's precision.
 
-Answers: `respond` as it comes, against a loop of `generate` over prompts one by one with Transformers. Random weights hardly
-ever end an answer, so all are of the longest length, and no batch waits for its last row.
+Answers: `respond` as it comes, against a loop of `generate` over prompts one by one with Transformers. Random weights
+hardly ever end an answer, so all are of the longest length, and no batch waits for its last row.
 """
 
 import argparse
 import json
 import random
 import shutil
-import statistics
 import subprocess
 import sys
 import time
@@ -101,7 +101,7 @@ def text(draw: random.Random, words: tuple[int, int]) -> str:
 
 
 def matrix_rate(lm, side: int) -> float:
-    "Floating point operations a second of a product of two square matrices, in the model's precision; the fastest of 20."
+    "Floating point operations a second of a product of two square matrices, in the model's precision: the best of 20."
     import torch
 
     a, b = (torch.randn(side, side, device=lm.device, dtype=lm.dtype) for _ in range(2))
@@ -163,9 +163,10 @@ def train_job(lm, work: Work) -> dict:
     tokens = (work.epochs - 1) * sum(len(row["input_ids"]) for row in rows)
     rate = tokens / (ends[-1] - ends[steps - 1])
     card = matrix_rate(lm, work.matrix)
-    return {"tokens_per_second": rate, "peak_memory_bytes": memory, "operations_per_token": operations,
-            "matrix_operations_per_second": card, "share_of_matrix_rate": rate * operations / card,
-            "loss_first_and_last": [losses[0], losses[-1]]}
+    return {"tokens_per_second": round(rate, 1), "peak_memory_gb": round(memory / 1e9, 3),
+            "operations_per_token": operations, "matrix_rate_tflops": round(card / 1e12, 3),
+            "share_of_matrix_rate": round(rate * operations / card, 4),
+            "loss_first_and_last": [round(losses[0], 4), round(losses[-1], 4)]}
 
 
 def answers(work: Work) -> list:
@@ -183,7 +184,7 @@ def respond_job(lm, work: Work) -> dict:
     finish(lm)
     began = time.perf_counter()
     said = respond(examples, lm, max_new_tokens=work.max_new_tokens, progress=False)
-    return {"tokens_per_second": sum(r.tokens for r in said) / (time.perf_counter() - began)}
+    return {"tokens_per_second": round(sum(r.tokens for r in said) / (time.perf_counter() - began), 1)}
 
 
 def generate_job(lm, work: Work) -> dict:
@@ -203,21 +204,20 @@ def generate_job(lm, work: Work) -> dict:
     say(examples[0])  # warms up
     began = time.perf_counter()
     tokens = sum(map(say, examples))
-    return {"tokens_per_second": tokens / (time.perf_counter() - began)}
+    return {"tokens_per_second": round(tokens / (time.perf_counter() - began), 1)}
 
 
 def job(stage: str, backend: str, folder: Path, work: Work) -> dict:
     "One measurement, in this process; memory that runs out, or a backend that can't be had, is its result."
-    from ssr_nb.models import OutOfMemory, ran_out
+    from ssr_nb.models import OutOfMemory, load_model, ran_out
 
     try:
-        from ssr_nb.models import load_model
-        lm = load_model(folder, backend=backend, dtype="auto")
+        lm = load_model(folder, backend=backend)
         run = {"train": train_job, "respond": respond_job, "generate": generate_job}[stage]
-        return run(lm, work) | graphics(lm.device) | {"dtype": str(lm.dtype).removeprefix("torch.")}
-    except Exception as error:
-        out = isinstance(error, OutOfMemory) or ran_out(error) or "out of memory" in str(error).lower()
-        return {"skipped": f"{'out of memory: ' if out else ''}{' '.join(str(error).split())[:300]}"}
+        return run(lm, work) | {"dtype": str(lm.dtype).removeprefix("torch."), "hardware": graphics(lm.device)}
+    except Exception as error:  # a measurement that fails must not cost the others
+        memory = isinstance(error, OutOfMemory) or ran_out(error) or "out of memory" in str(error).lower()
+        return {"skipped": f"{'out of memory: ' if memory else ''}{' '.join(str(error).split())[:300]}"}
 
 
 def in_a_process(arguments: list, result: Path) -> dict:
@@ -232,10 +232,7 @@ def in_a_process(arguments: list, result: Path) -> dict:
 def measured(name: str, shape: dict, work: Work, folder: Path) -> dict:
     "All jobs on one shape, and their ratios."
     model, told = folder / "model", folder / "result.json"
-    size = 2 * (shape["num_hidden_layers"] * shape["hidden_size"] * (3 * shape["intermediate_size"] + 3 * shape[
-        "hidden_size"]) + 2 * shape["vocab_size"] * shape["hidden_size"])
-    if (free := shutil.disk_usage(folder).free) < 1.2 * size:
-        return {"skipped": f"found {free / 1e9:.0f} GB free for a model of {size / 1e9:.0f} GB"}
+    told.unlink(missing_ok=True)
     made = in_a_process(["--make", model, "--shape", json.dumps(shape), "--result", told], told)
     results = {}
     for stage, backend in JOBS if made.get("made") else []:
@@ -250,17 +247,14 @@ def measured(name: str, shape: dict, work: Work, folder: Path) -> dict:
 
 def ratios(results: dict) -> dict:
     "What can be said of one shape, beside its aim; None where one side is missing."
-    def of(job: str, figure: str = "tokens_per_second"):
-        return results.get(job, {}).get(figure)
-
-    def over(a, b):
+    def over(job: str, other: str, figure: str = "tokens_per_second") -> float | None:
+        a, b = (results.get(name, {}).get(figure) for name in (job, other))
         return round(a / b, 3) if a and b else None
 
-    loop = of("generate, transformers")
-    values = [over(*(of(f"train, {b}") for b in BACKENDS)),
-              over(*(of(f"train, {b}", "peak_memory_bytes") for b in BACKENDS)),
-              over(of("train, unsloth", "share_of_matrix_rate"), 1),
-              *(over(of(f"respond, {b}"), loop) for b in BACKENDS)]
+    values = [over("train, unsloth", "train, transformers"),
+              over("train, unsloth", "train, transformers", "peak_memory_gb"),
+              results.get("train, unsloth", {}).get("share_of_matrix_rate"),
+              *(over(f"respond, {backend}", "generate, transformers") for backend in BACKENDS)]
     return {name: {"measured": value, "aim": aim} for (name, aim), value in zip(AIMS.items(), values)}
 
 
@@ -268,7 +262,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tiny", action="store_true", help="a tiny size, also where there is a GPU")
     parser.add_argument("--out", type=Path, help="where the figures go; gpu.json beside this file for a run on a GPU")
-    for own in ("--make", "--result", "--shape", "--work"):  # what a process of a single job is told
+    for own in ("--make", "--result", "--shape", "--work"):  # what the process of a single measurement is told
         parser.add_argument(own, help=argparse.SUPPRESS)
     parser.add_argument("--job", nargs=3, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -283,7 +277,8 @@ def main(asked: argparse.Namespace) -> None:
         print("a tiny size: that it runs is shown, and nothing about the speed of a GPU")
     with TemporaryDirectory() as folder:
         shown = {name: measured(name, shape, work, Path(folder)) for name, shape in shapes.items()}
-    hardware = next((graphics_of(r) for s in shown.values() for r in s.get("results", {}).values() if "device" in r), {})
+    found = [r for shape in shown.values() for r in shape.get("results", {}).values()]
+    hardware = next((r["hardware"] for r in found if "hardware" in r), {})
     result = {"what": ("a run at a tiny size, which shows that the script runs; its figures say nothing about a GPU"
                        if tiny else "a run on the GPU named below"),
               "machine": machine() | hardware, "work": asdict(work), "shapes": shown}
@@ -291,10 +286,6 @@ def main(asked: argparse.Namespace) -> None:
     out = asked.out or (None if tiny else Path(__file__).with_suffix(".json"))
     if out:
         out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-
-
-def graphics_of(result: dict) -> dict:
-    return {key: result[key] for key in ("device", "device_memory_gb", "cuda") if key in result}
 
 
 if __name__ == "__main__":

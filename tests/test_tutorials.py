@@ -1,0 +1,159 @@
+"""Each tutorial runs whole, the file itself that a reader opens, on a CPU and off the net: what it can't have here (a
+GPU, a model of the hub, data of the hub) is given small stand-ins by its parameters."""
+
+import json
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable
+from configparser import ConfigParser
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+
+from ssr_nb.records import Score, Target, read_records
+
+ROOT = Path(__file__).parent.parent
+TUTORIALS = ROOT / "nbs" / "tutorials"
+STEMS = sorted(path.stem for path in TUTORIALS.glob("*.ipynb"))
+
+
+# --- stand-ins: what takes the place of model and data, as the parameters of the notebook
+
+
+def quickstart(folder: Path) -> dict:
+    "Fewer items of the same micro-world: it needs neither a GPU nor the hub."
+    return {"TRAIN": 40, "ITEMS": {"validation": 10, "target": 20, "shift": 4, "general": 3}, "EPOCHS": 1,
+            "LEARNING_RATES": [3e-3], "SEEDS": [0], "RUN": "run"}
+
+
+STAND_INS: dict[str, Callable[[Path], dict]] = {
+    "01_quickstart": quickstart,
+}
+
+
+def run_tutorial(stem: str, folder: Path) -> tuple[nbformat.NotebookNode, Path]:
+    """Run a tutorial in a folder with its stand-ins; gives the executed notebook and the folder.
+    Nothing is skipped: cells that are marked for a GPU or the hub run too."""
+    elsewhere = {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "OMP_NUM_THREADS": "1",
+                 "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    before = dict(os.environ)
+    os.environ |= elsewhere  # the notebook's process gets them from this one
+    try:
+        ran = papermill.execute_notebook(TUTORIALS / f"{stem}.ipynb", folder / f"{stem}.ipynb",
+                                         STAND_INS[stem](folder), kernel_name="python3", cwd=folder,
+                                         progress_bar=False)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return ran, folder
+
+
+# --- what the tests look at
+
+
+def source(cell: dict) -> str:
+    return "".join(cell["source"])
+
+
+def cells(stem: str) -> list[dict]:
+    "The code cells of a tutorial as it stands in the repository."
+    found = json.loads((TUTORIALS / f"{stem}.ipynb").read_text(encoding="utf-8"))["cells"]
+    return [cell for cell in found if cell["cell_type"] == "code"]
+
+
+def shown(ran: nbformat.NotebookNode, containing: str = "") -> str:
+    "What the code cells that contain a text have shown, as text and HTML."
+    outputs = [o for c in ran.cells if c.cell_type == "code" and containing in c.source for o in c.outputs]
+    return "\n".join("\n".join([o.get("text", ""), *(str(v) for k, v in o.get("data", {}).items()
+                                                     if k in ("text/plain", "text/html"))]) for o in outputs)
+
+
+def flags(cell: dict) -> set[str]:
+    return {flag for line in source(cell).splitlines() if line.startswith("#|") for flag in line[2:].split()}
+
+
+def learnt(adapter: Path) -> bool:
+    "Whether an adapter folder holds weights that training has moved: LoRA's B begins at zero."
+    from safetensors.torch import load_file
+    moved = [bool(t.abs().max() > 0) for name, t in load_file(adapter / "adapter_model.safetensors").items()
+             if "lora_B" in name]
+    return bool(moved) and all(moved)
+
+
+def methods_of(scores: Path) -> dict[str, Counter]:
+    "For each method in a file of scores, how many items of each task it answered."
+    found: dict[str, Counter] = {}
+    for score in read_records(scores, Score):
+        found.setdefault(score.method, Counter())[score.task] += 1
+    return found
+
+
+# --- every tutorial
+
+
+def settings() -> dict[str, str]:
+    config = ConfigParser(delimiters=["="])
+    config.read(ROOT / "settings.ini", encoding="utf-8")
+    return dict(config["DEFAULT"])
+
+
+def pins() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+
+
+@pytest.mark.parametrize("stem", STEMS)
+class TestAsItStands:
+    def test_opens_in_colab_by_its_badge(self, stem):
+        s = settings()
+        address = (f"https://colab.research.google.com/github/{s['user']}/{s['repo']}/blob/{s['branch']}/nbs/tutorials/"
+                   f"{stem}.ipynb")
+        first = json.loads((TUTORIALS / f"{stem}.ipynb").read_text(encoding="utf-8"))["cells"][0]
+        assert first["cell_type"] == "markdown" and f"]({address})" in source(first)
+
+    def test_installs_the_tried_versions_in_colab_alone(self, stem):
+        cell = source(next(c for c in cells(stem) if "pip install" in source(c)))
+        lines = cell.splitlines()
+        start = lines.index('if "google.colab" in sys.modules:')
+        assert all(line.startswith("    ") for line in lines[start + 1:] if line.strip()), "outside Colab it does nothing"
+        named = re.findall(r"([\w-]+)==([\w.]+)", cell)
+        assert all(pins()[name] == version for name, version in named)
+        needed = {"torch", "transformers", "trl", "peft"} | ({"unsloth"} if on_gpu(stem) else set())
+        assert needed <= {name for name, _ in named}
+        installs = [line for line in lines if "pip install" in line]
+        assert f"torch=={pins()['torch']}" in installs[0] and settings_url() in installs[-1]
+
+    def test_has_parameters_with_a_quick_way(self, stem):
+        marked = [c for c in cells(stem) if "parameters" in c["metadata"].get("tags", [])]
+        assert len(marked) == 1 and re.match(r"QUICK = True\b", source(marked[0]))
+        chosen: dict = {}
+        exec(source(marked[0]), chosen)
+        assert set(STAND_INS[stem](Path("nowhere")) if stem == "01_quickstart" else []) <= set(chosen)
+
+    def test_shows_versions_before_anything_runs(self, stem):
+        texts = [source(c) for c in cells(stem)]
+        assert next(i for i, t in enumerate(texts) if "environment()" in t) < next(
+            i for i, t in enumerate(texts) if t.startswith("QUICK = True"))
+
+    def test_shows_nothing_that_was_not_run(self, stem):
+        assert [source(c)[:60] for c in cells(stem) if flags(c) & {"gpu", "hub"} and c["outputs"]] == []
+
+
+def on_gpu(stem: str) -> bool:
+    return any(flags(c) & {"gpu", "hub"} for c in cells(stem))
+
+
+def settings_url() -> str:
+    s = settings()
+    return s["git_url"].replace("%(user)s", s["user"]).replace("%(repo)s", s["repo"])
+
+
+# --- each tutorial, run
+
+
+def test_quickstart(tmp_path):
+    ran, folder = run_tutorial("01_quickstart", tmp_path)

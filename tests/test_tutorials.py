@@ -26,8 +26,8 @@ STEMS = sorted(path.stem for path in TUTORIALS.glob("*.ipynb"))
 
 def quickstart(folder: Path) -> dict:
     "Fewer items of the same micro-world: it needs neither a GPU nor the hub."
-    return {"TRAIN": 40, "ITEMS": {"validation": 10, "target": 20, "shift": 4, "general": 3}, "EPOCHS": 1,
-            "LEARNING_RATES": [3e-3], "SEEDS": [0], "RUN": "run"}
+    items = {"validation": 10, "target": 20, "shift": 4, "general": 3}
+    return {"TRAIN": [40, 40], "ITEMS": [items, items], "LEARNING_RATES": [[3e-3], [3e-3]], "EPOCHS": 1, "RUN": "run"}
 
 
 STAND_INS: dict[str, Callable[[Path], dict]] = {
@@ -40,12 +40,12 @@ def run_tutorial(stem: str, folder: Path) -> tuple[nbformat.NotebookNode, Path]:
     Nothing is skipped: cells that are marked for a GPU or the hub run too."""
     elsewhere = {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "OMP_NUM_THREADS": "1",
                  "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    before = dict(os.environ)
+    given, before = STAND_INS[stem](folder), dict(os.environ)
+    assert set(given) <= set(parameters(stem)), "papermill would pass over a name that the notebook doesn't have"
     os.environ |= elsewhere  # the notebook's process gets them from this one
     try:
         ran = papermill.execute_notebook(TUTORIALS / f"{stem}.ipynb", folder / f"{stem}.ipynb",
-                                         STAND_INS[stem](folder), kernel_name="python3", cwd=folder,
-                                         progress_bar=False)
+                                         given, kernel_name="python3", cwd=folder, progress_bar=False)
     finally:
         os.environ.clear()
         os.environ.update(before)
@@ -63,6 +63,14 @@ def cells(stem: str) -> list[dict]:
     "The code cells of a tutorial as it stands in the repository."
     found = json.loads((TUTORIALS / f"{stem}.ipynb").read_text(encoding="utf-8"))["cells"]
     return [cell for cell in found if cell["cell_type"] == "code"]
+
+
+def parameters(stem: str) -> dict:
+    "Names and values of the one cell that is tagged for it."
+    (cell,) = [c for c in cells(stem) if "parameters" in c["metadata"].get("tags", [])]
+    chosen: dict = {}
+    exec(source(cell), {}, chosen)
+    return chosen
 
 
 def shown(ran: nbformat.NotebookNode, containing: str = "") -> str:
@@ -125,14 +133,11 @@ class TestAsItStands:
         needed = {"torch", "transformers", "trl", "peft"} | ({"unsloth"} if on_gpu(stem) else set())
         assert needed <= {name for name, _ in named}
         installs = [line for line in lines if "pip install" in line]
-        assert f"torch=={pins()['torch']}" in installs[0] and settings_url() in installs[-1]
+        assert f"torch=={pins()['torch']}" in installs[0] and settings()["git_url"] in installs[-1]
 
     def test_has_parameters_with_a_quick_way(self, stem):
-        marked = [c for c in cells(stem) if "parameters" in c["metadata"].get("tags", [])]
-        assert len(marked) == 1 and re.match(r"QUICK = True\b", source(marked[0]))
-        chosen: dict = {}
-        exec(source(marked[0]), chosen)
-        assert set(STAND_INS[stem](Path("nowhere")) if stem == "01_quickstart" else []) <= set(chosen)
+        assert {"QUICK", "MODEL", "BACKEND", "RUN", "MAX_NEW_TOKENS"} <= set(parameters(stem))
+        assert parameters(stem)["QUICK"] is True
 
     def test_shows_versions_before_anything_runs(self, stem):
         texts = [source(c) for c in cells(stem)]
@@ -147,13 +152,20 @@ def on_gpu(stem: str) -> bool:
     return any(flags(c) & {"gpu", "hub"} for c in cells(stem))
 
 
-def settings_url() -> str:
-    s = settings()
-    return s["git_url"].replace("%(user)s", s["user"]).replace("%(repo)s", s["repo"])
-
-
 # --- each tutorial, run
 
 
 def test_quickstart(tmp_path):
     ran, folder = run_tutorial("01_quickstart", tmp_path)
+    run = folder / "run"
+    assert learnt(run / "first" / "adapter") and learnt(run / "arms" / "ssr-0.003-0" / "adapter")
+    scored = methods_of(run / "scores.jsonl")
+    assert set(scored) == {"base", "sft", "ssr"} and len({frozenset(c.items()) for c in scored.values()}) == 1
+    targets = {m: Counter(t.source for t in read_records(run / f"targets-{m}.jsonl", Target)) for m in ("sft", "ssr")}
+    assert targets["sft"] == {"gold": 40}
+    assert targets["ssr"]["own"] >= 15 and targets["ssr"]["gold"] >= 5 and targets["ssr"].total() == 40
+    assert f"own {targets['ssr']['own']}" in shown(ran, "mix(")
+    table = shown(ran, "page(task")
+    assert table.count("<tr>") == 6 and all(f">{m}</th>" in table for m in ("prompt", "gold", "base", "sft", "ssr"))
+    assert "20 of 20 answers are the same" in shown(ran, "load_adapter(")
+    assert "| target | 20 |" in (run / "arms" / "ssr-0.003-0" / "adapter" / "README.md").read_text()

@@ -141,7 +141,7 @@ class TestAsItStands:
 
     def test_shows_versions_before_anything_runs(self, stem):
         texts = [source(c) for c in cells(stem)]
-        assert next(i for i, t in enumerate(texts) if "environment()" in t) < next(
+        assert next(i for i, t in enumerate(texts) if "environment(" in t) < next(
             i for i, t in enumerate(texts) if t.startswith("QUICK = True"))
 
     def test_shows_nothing_that_was_not_run(self, stem):

@@ -27,7 +27,8 @@ STEMS = sorted(path.stem for path in TUTORIALS.glob("*.ipynb"))
 def quickstart(folder: Path) -> dict:
     "Fewer items of the same micro-world: it needs neither a GPU nor the hub."
     items = {"validation": 10, "target": 20, "shift": 4, "general": 3}
-    return {"TRAIN": [40, 40], "ITEMS": [items, items], "LEARNING_RATES": [[3e-3], [3e-3]], "EPOCHS": 1, "RUN": "run"}
+    return {"TRAIN": [40, 40], "ITEMS": [items, items], "LEARNING_RATES": [[3e-3], [3e-3]], "EPOCHS": 1, "RUN": "run",
+            "MERGE": True}
 
 
 STAND_INS: dict[str, Callable[[Path], dict]] = {
@@ -165,7 +166,8 @@ def test_quickstart(tmp_path):
     assert targets["sft"] == {"gold": 40}
     assert targets["ssr"]["own"] >= 15 and targets["ssr"]["gold"] >= 5 and targets["ssr"].total() == 40
     assert f"own {targets['ssr']['own']}" in shown(ran, "mix(")
-    table = shown(ran, "page(task")
+    table = shown(ran, "answers_to(task")
     assert table.count("<tr>") == 6 and all(f">{m}</th>" in table for m in ("prompt", "gold", "base", "sft", "ssr"))
     assert "20 of 20 answers are the same" in shown(ran, "load_adapter(")
+    assert (run / "merged" / "config.json").is_file()
     assert "| target | 20 |" in (run / "arms" / "ssr-0.003-0" / "adapter" / "README.md").read_text()

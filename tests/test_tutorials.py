@@ -31,8 +31,36 @@ def quickstart(folder: Path) -> dict:
             "MERGE": True}
 
 
+def own_data(folder: Path) -> dict:
+    """A small Qwen 2.5 that knows where things are, half of them wrongly, and says so in sentences; a file of messages
+    whose gold is terse; sums as general questions; a benchmark of its own."""
+    from architectures import make_model, teach
+    from ssr_nb.benchmarks import write_task
+    places = "attic barn cellar garden hall kitchen loft shed".split()
+    things = "axe bag cap cup drum fan hat jar key lamp map net oar pan pen pot rug saw tin top urn vase wig yoke".split()
+    asked = [[{"role": "system", "content": "Answer."}, {"role": "user", "content": f"Where is the {t}?"}] for t in things]
+    where = [places[i % 8] for i in range(len(things))]
+    taught = [places[(i + i % 2) % 8] for i in range(len(things))]  # every other one is wrong
+    teach(make_model("qwen25", folder / "model", context=512), list(zip(asked, (f"It is in the {p}." for p in taught))), 120)
+    rows = [{"id": f"{'wrong' if i % 2 else 'right'}-{things[i]}", "group": things[i], "messages": [
+        *asked[i], {"role": "assistant", "content": where[i]}]} for i in range(len(things))]
+    (folder / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_task(folder / "tasks", "rooms", [{"question": f"Where is the {t}?", "choices": ["It is in the attic.", "Attic"],
+                                            "right": i % 2} for i, t in enumerate(things)],
+               output_type="multiple_choice", doc_to_text="{{question}}", doc_to_choice="{{choices}}",
+               doc_to_target="{{right}}", target_delimiter=" ",
+               metric_list=[{"metric": "acc", "aggregation": "mean", "higher_is_better": True}])
+    splits = {"train": 12, "validation": 4, "target": 6}
+    return {"MODEL": [str(folder / "model")] * 2, "DATA": "mine.jsonl", "RUN": "run", "SPLITS": [splits, splits],
+            "LABELS": {row["id"]: row["id"].startswith("right") for row in rows}, "MAX_NEW_TOKENS": 24, "BATCH_SIZE": 2,
+            "LEARNING_RATES": [[3e-3], [3e-3]], "GENERAL": str(ROOT / "tests" / "data" / "gsm8k_sample.jsonl"),
+            "GENERAL_ITEMS": [4, 4], "BENCHMARKS": [["rooms"], ["rooms"]], "BENCHMARK_ITEMS": [8, 8],
+            "BENCHMARK_FOLDER": str(folder / "tasks"), "MERGE": True}
+
+
 STAND_INS: dict[str, Callable[[Path], dict]] = {
     "01_quickstart": quickstart,
+    "02_own_data": own_data,
 }
 
 
@@ -171,3 +199,25 @@ def test_quickstart(tmp_path):
     assert "20 of 20 answers are the same" in shown(ran, "load_adapter(")
     assert (run / "merged" / "config.json").is_file()
     assert "| target | 20 |" in (run / "arms" / "ssr-0.003-0" / "adapter" / "README.md").read_text()
+
+
+def test_own_data(tmp_path):
+    ran, folder = run_tutorial("02_own_data", tmp_path)
+    run = folder / "run"
+    scored = methods_of(run / "scores.jsonl")
+    assert scored == {m: {"validation": 4, "target": 6, "general:general": 4} for m in ("base", "sft", "ssr")}
+    assert methods_of(run / "benchmarks.jsonl") == {m: {"general:rooms": 8} for m in ("base", "sft", "ssr")}
+    assert all(learnt(run / "arms" / f"{m}-0.003-0" / "adapter") for m in ("sft", "ssr"))
+    # what the model knew is trained in its words, the rest in gold's; and the labels say that the judge saw it
+    targets = read_records(run / "targets-ssr.jsonl", Target)
+    assert {t.id for t in targets if t.source == "own"} == {t.id for t in targets if t.id.startswith("right")} != set()
+    assert all(t.completion.startswith("It is in the ") == (t.source == "own") for t in targets) and len(targets) == 12
+    assert re.search(r"contains +precision +100.0%", shown(ran, "LABELS.items()"))
+    row = shown(ran, "coloured(")
+    assert row.count("background:#bfe3c8") > 4 and "&lt;|im_end|&gt;" in row
+    table = shown(ran, "HTML(disputed_answers")
+    assert table.count("<tr>") == 10 and all(f">{m}</th>" in table for m in ("prompt", "gold", "base", "sft", "ssr"))
+    assert "6 of 6 answers are the same" in shown(ran, "load_adapter(base, adapter)")
+    card = (run / "arms" / "ssr-0.003-0" / "adapter" / "README.md").read_text()
+    assert "| general:rooms | 8 |" in card and "mine.jsonl: 12 prompts" in card
+    assert (run / "merged" / "config.json").is_file()

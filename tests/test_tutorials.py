@@ -109,6 +109,11 @@ def shown(ran: nbformat.NotebookNode, containing: str = "") -> str:
                                                      if k in ("text/plain", "text/html"))]) for o in outputs)
 
 
+def complaints(ran: nbformat.NotebookNode) -> list[str]:
+    "What the notebook wrote on standard error: warnings, bars, other programs' messages."
+    return [o["text"] for c in ran.cells if c.cell_type == "code" for o in c.outputs if o.get("name") == "stderr"]
+
+
 def flags(cell: dict) -> set[str]:
     return {flag for line in source(cell).splitlines() if line.startswith("#|") for flag in line[2:].split()}
 
@@ -197,7 +202,7 @@ def test_quickstart(tmp_path):
     table = shown(ran, "answers_to(task")
     assert table.count("<tr>") == 6 and all(f">{m}</th>" in table for m in ("prompt", "gold", "base", "sft", "ssr"))
     assert "20 of 20 answers are the same" in shown(ran, "load_adapter(")
-    assert (run / "merged" / "config.json").is_file()
+    assert (run / "merged" / "config.json").is_file() and complaints(ran) == []
     assert "| target | 20 |" in (run / "arms" / "ssr-0.003-0" / "adapter" / "README.md").read_text()
 
 
@@ -220,4 +225,4 @@ def test_own_data(tmp_path):
     assert "6 of 6 answers are the same" in shown(ran, "load_adapter(base, adapter)")
     card = (run / "arms" / "ssr-0.003-0" / "adapter" / "README.md").read_text()
     assert "| general:rooms | 8 |" in card and "mine.jsonl: 12 prompts" in card
-    assert (run / "merged" / "config.json").is_file()
+    assert (run / "merged" / "config.json").is_file() and complaints(ran) == []

@@ -13,6 +13,7 @@ import importlib.util
 import io
 import json
 import logging
+import os
 import random
 from collections.abc import Iterator
 from dataclasses import replace
@@ -96,6 +97,7 @@ def _undisturbed(progress: bool) -> Iterator[None]:
         if not progress:
             stack.enter_context(_no_bars())
             stack.enter_context(_no_data_bars())
+            stack.enter_context(_silent_children())
             for logger in loggers:
                 logger.setLevel(logging.ERROR)
             stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
@@ -107,6 +109,20 @@ def _undisturbed(progress: bool) -> Iterator[None]:
             np.random.set_state(states[1])
             for logger, level in zip(loggers, levels):
                 logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _silent_children() -> Iterator[None]:
+    """Nothing on standard error from child processes: the harness asks git for a commit,
+    and git complains where the folder is none of its own."""
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 @contextlib.contextmanager

@@ -37,14 +37,16 @@ class Comparison:
     drawn for methods that need several, and `rewording` how gold is shown to the model (`micro`, `chat`, or a
     mapping with `paraphrase`, `rewrite` and `teacher`; by default what suits the data). `replay_share`,
     `kl_beta`, `stm_threshold` (a perplexity) and `wise_alpha` take the place of the table's values.
-    `data.replay` are the general prompts of replay. `workers` are processes side by side, each with `threads`
-    CPU threads: by default a worker of one thread for each core, and one on a GPU."""
+    `data.replay` are the general prompts of replay. `load_in_4bit` puts the base model's weights into a quarter
+    of the memory (needs bitsandbytes). `workers` are processes side by side, each with `threads` CPU threads:
+    by default a worker of one thread for each core, and one on a GPU."""
 
     methods: list[str] = field(default_factory=lambda: ["sft", "ssr"])
     learning_rates: list[float] = field(default_factory=lambda: [3e-4, 1e-3, 3e-3])
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
     model: str = "microworld"
     backend: str = "auto"
+    load_in_4bit: bool = False
     data: str | dict[str, Any] = "microworld"
     judge: str = "micro"
     items: dict[str, int] = field(default_factory=dict)
@@ -105,6 +107,7 @@ def check(config: Comparison) -> Comparison:
         value = getattr(config, key)
         _require((key in ("workers", "threads") and value is None) or (isinstance(value, int) and value > 0),
                  key, value, "a whole number above 0")
+    _require(isinstance(config.load_in_4bit, bool), "load_in_4bit", config.load_in_4bit, "true or false")
     _check_data(config.data)
     _check_methods(config)
     return config
@@ -379,15 +382,19 @@ def arm_folder(folder: Path, arm: tuple[str, float, int]) -> Path:
     return Path(folder) / "arms" / f"{method}-{rate:g}-{seed}"
 
 
+def _base_model(config: Comparison):
+    from ssr_nb.models import load_model
+
+    return load_model(config.model, backend=config.backend, load_in_4bit=config.load_in_4bit)
+
+
 class Bench:
     """What one process needs to run arms: the base model, loaded once, the data, each method's rows,
     and the base model's scores."""
 
     def __init__(self, config: Comparison, folder: Path, lm=None):
-        from ssr_nb.models import load_model
-
         self.config, self.folder = config, Path(folder)
-        self.lm = lm or load_model(config.model, backend=config.backend)
+        self.lm = lm or _base_model(config)
         self.train_set, self.suites = load_data(config)
         self._rows: dict[str, tuple[list[Target], list[dict]]] = {}
 
@@ -528,12 +535,12 @@ def compare(config: Comparison, folder: str | Path, say=print) -> dict[str, Any]
     The folder then holds examples, test items, responses, verdicts, the targets of each method, every arm with
     its adapter and scores, and `scores.jsonl` with all of them. Started again, it goes on where it stopped;
     methods, rates and seeds may have been added."""
-    from ssr_nb.models import describe, fastest_threads, load_model, set_threads
+    from ssr_nb.models import describe, fastest_threads, set_threads
 
     config, folder, seconds, start = check(config), Path(folder), {}, time.perf_counter()
     _claim(config, folder)
     with _timed(seconds, "load the model"):
-        lm = load_model(config.model, backend=config.backend)
+        lm = _base_model(config)
         bench = Bench(config, folder, lm=lm)
         alone = config.threads or fastest_threads(lm)
         set_threads(alone)

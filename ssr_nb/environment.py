@@ -122,10 +122,11 @@ def report_lines(machine: Machine, versions: dict[str, str | None], tried: dict[
     return lines if found else [*lines, f"{'missing':16} nothing"]
 
 
-def environment() -> list[str]:
-    """The lines of this machine. Imports torch, and Unsloth where it is there."""
+def environment(backend: str = "auto") -> list[str]:
+    """The lines of this machine, with the backend that a model would get. Imports torch and,
+    unless `backend` is "transformers", Unsloth where it is there."""
     from ssr_nb.models import choose_backend, choose_device
 
-    backend, why = choose_backend("auto", choose_device())
+    backend, why = choose_backend(backend, choose_device())
     return report_lines(this_machine(), {p: installed_version(p) for p in PACKAGES}, tried_versions(),
                         f"{backend} ({why})")

@@ -15,6 +15,7 @@ import json
 import math
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -272,10 +273,11 @@ def _records(path: Path, cls: type[Record]) -> Iterable[Record]:
 
 
 def read_tests(run: Path) -> dict[Item, Example]:
-    "The test items of a run by (task, id), from `tests.jsonl`."
+    "The test items of a run by (task, id), from `tests.jsonl`; each has its own id again."
     from ssr_nb.evaluate import SEPARATOR
 
-    return {tuple(e.id.split(SEPARATOR, 1)): e for e in _records(run / "tests.jsonl", Example)}
+    items = [(tuple(e.id.split(SEPARATOR, 1)), e) for e in _records(run / "tests.jsonl", Example)]
+    return {(task, id): replace(e, id=id) for (task, id), e in items}
 
 # %% ../nbs/10b_html_report.ipynb #0affd9da
 def _graded(score: Score, texts: Texts) -> dict[str, Any]:

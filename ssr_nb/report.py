@@ -5,16 +5,17 @@
 # %% auto #0
 __all__ = ['LOOKS', 'OTHER_COLOURS', 'OTHER_MARKS', 'COLUMNS', 'WIDE', 'FEW', 'look', 'colour', 'read_summary', 'quoted',
            'difference', 'points', 'with_p', 'headline', 'columns_of', 'table', 'plot_pareto', 'tasks_of', 'task_name',
-           'plot_skills', 'surprise_example', 'plot_surprise', 'loss_curves', 'plot_losses', 'report']
+           'plot_skills', 'surprise_example', 'plot_surprise', 'loss_curves', 'plot_losses', 'side_by_side', 'report']
 
 # %% ../nbs/10_report.ipynb #c0d9a70b
 import json
 import math
 import zlib
+from html import escape
 from pathlib import Path
 from typing import Any
 
-from .records import Example, Response, Verdict, read_records
+from .records import Example, Response, Score, Verdict, prompt_text, read_records
 from .rehearse import accepted
 
 # %% ../nbs/10_report.ipynb #7ccdc9cf
@@ -402,6 +403,37 @@ def plot_losses(run: str | Path, summary: dict[str, Any]):
         _tidy(axes)
     figure.suptitle("Loss on the targets, a line for each seed", fontsize=12)
     return figure
+
+# %% ../nbs/10_report.ipynb #5a1de0a2
+_TICK = {True: ("✓", "#005a9c"), False: ("✗", "#b03a00")}  # a mark and a colour: either alone will do
+
+
+def _answer_cell(score: Score | None) -> str:
+    if score is None:
+        return "<td></td>"
+    mark, shade = _TICK[score.score == 1]
+    return (f'<td style="text-align:left;vertical-align:top"><b style="color:{shade}">{mark}</b> '
+            f"{escape(score.response) or '<i>(empty)</i>'}</td>")
+
+
+def side_by_side(examples: list[Example], scores: list[Score], longest: int = 600) -> str:
+    """Prompt, gold and each method's answer, marked right or wrong, as an HTML table: a row an example, a column
+    a method, in the order of the scores.
+
+    `scores` are of one task, at one rate a method; of several seeds the first is shown. A prompt of more than
+    `longest` characters keeps its end, where the question is."""
+    said: dict[str, dict[str, Score]] = {}
+    for score in scores:
+        said.setdefault(score.method, {}).setdefault(score.id, score)
+    heads = "".join(f'<th style="text-align:left">{escape(name)}</th>' for name in ("prompt", "gold", *said))
+    rows = []
+    for example in examples:
+        asked = prompt_text(example.prompt)
+        asked = asked if len(asked) <= longest else f"… {asked[-longest:]}"
+        texts = "".join(f'<td style="text-align:left;vertical-align:top;white-space:pre-wrap">{escape(t)}</td>'
+                        for t in (asked, example.completion))
+        rows.append(f"<tr>{texts}{''.join(_answer_cell(of.get(example.id)) for of in said.values())}</tr>")
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 # %% ../nbs/10_report.ipynb #cee8469a
 def report(run: str | Path, lm=None) -> list[Path]:

@@ -260,7 +260,8 @@ def _room(lm: LanguageModel, ids: list[int], example: Example) -> int:
     return context - len(ids)
 
 
-def _check_settings(max_new_tokens: int, temperature: float, top_p: float, samples: int, at_once: int) -> None:
+def _check_settings(max_new_tokens: int, temperature: float, top_p: float, samples: int,
+                    at_once: int = 1) -> None:
     for name, value, fits, expected in (
             ("max_new_tokens", max_new_tokens, max_new_tokens >= 1, "1 or more"),
             ("temperature", temperature, 0 <= temperature < math.inf, "0 (greedy) or more"),

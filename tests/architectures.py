@@ -94,7 +94,7 @@ def make_tokenizer(family: str):
                                    chat_template=template)
 
 
-def make_model(family: str, folder: Path, seed: int = 0) -> Path:
+def make_model(family: str, folder: Path, seed: int = 0, context: int = 256) -> Path:
     "A random model of the family, of some ten thousand weights, written to a folder with its tokenizer."
     import transformers
 
@@ -103,10 +103,32 @@ def make_model(family: str, folder: Path, seed: int = 0) -> Path:
             "gemma2": "Gemma2", "gemma3": "Gemma3"}[family]
     config = getattr(transformers, "Gemma3TextConfig" if name == "Gemma3" else f"{name}Config")(
         vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, head_dim=8, max_position_embeddings=256, pad_token_id=tokenizer.pad_token_id,
+        num_key_value_heads=2, head_dim=8, max_position_embeddings=context, pad_token_id=tokenizer.pad_token_id,
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, initializer_range=0.1)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         getattr(transformers, f"{name}ForCausalLM")(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return Path(folder)
+
+
+def teach(folder: Path, pairs: list[tuple[str, str]], steps: int = 80, rate: float = 1e-2) -> Path:
+    """Teach the model in a folder to give these answers to these prompts, with all its weights:
+    for tests that need a model which gets some things right, in words of its own."""
+    from ssr_nb.models import load_model
+    from ssr_nb.records import Target
+    from ssr_nb.train import encode_all
+
+    lm = load_model(folder, backend="transformers", device="cpu")
+    context = lm.model.config.max_position_embeddings
+    rows = encode_all([Target(str(i), *pair, "gold") for i, pair in enumerate(pairs)], lm.tokenizer, context)
+    width = max(len(row["input_ids"]) for row in rows)
+    ids = torch.tensor([row["input_ids"] + [0] * (width - len(row["input_ids"])) for row in rows])
+    labels = torch.tensor([row["labels"] + [-100] * (width - len(row["labels"])) for row in rows])
+    optimizer = torch.optim.AdamW(lm.model.requires_grad_(True).parameters(), lr=rate)
+    for _ in range(steps):
+        lm.model(input_ids=ids, labels=labels).loss.backward()  # padding stands behind and is never looked at
+        optimizer.step()
+        optimizer.zero_grad()
+    lm.model.save_pretrained(folder)
     return Path(folder)

@@ -84,7 +84,8 @@ def test_the_model_and_the_random_numbers_are_as_they_were(lm, tasks):
     lm.model.eval()
 
 
-def test_nothing_is_printed(lm, tasks, capfd):
+def test_nothing_is_printed(lm, tasks, capfd, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # no git repository, which git would say
     run(lm, tasks, ["say"], limit=2)
     assert capfd.readouterr() == ("", "")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ssr_nb.compare import Comparison, check, load_data
+from ssr_nb.compare import Comparison, check, compare, load_data
 from ssr_nb.records import Example, Score, write_records
 from ssr_nb.report import headline, points, table
 from ssr_nb.statistics import summarize
@@ -57,3 +57,16 @@ def test_a_prompt_of_training_in_a_test_suite_stops_the_run(tmp_path):
     write_records(tmp_path / "test.jsonl", rows[4:])
     train_set, suites = load_data(config)
     assert len(train_set) == 4 and [s.task for s in suites] == ["target"]
+
+
+def test_the_base_model_is_loaded_as_the_file_says(tmp_path, monkeypatch):
+    asked = {}
+
+    def loader(name, **how):
+        asked.update(how, name=name)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ssr_nb.models.load_model", loader)
+    with pytest.raises(KeyboardInterrupt):
+        compare(Comparison(model="some/model", backend="transformers", load_in_4bit=True), tmp_path)
+    assert asked == {"name": "some/model", "backend": "transformers", "load_in_4bit": True}

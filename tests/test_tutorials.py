@@ -1,0 +1,228 @@
+"""Each tutorial runs whole, the file itself that a reader opens, on a CPU and off the net: what it can't have here (a
+GPU, a model of the hub, data of the hub) is given small stand-ins by its parameters."""
+
+import json
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable
+from configparser import ConfigParser
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+
+from ssr_nb.records import Score, Target, read_records
+
+ROOT = Path(__file__).parent.parent
+TUTORIALS = ROOT / "nbs" / "tutorials"
+STEMS = sorted(path.stem for path in TUTORIALS.glob("*.ipynb"))
+
+
+# --- stand-ins: what takes the place of model and data, as the parameters of the notebook
+
+
+def quickstart(folder: Path) -> dict:
+    "Fewer items of the same micro-world: it needs neither a GPU nor the hub."
+    items = {"validation": 10, "target": 20, "shift": 4, "general": 3}
+    return {"TRAIN": [40, 40], "ITEMS": [items, items], "LEARNING_RATES": [[3e-3], [3e-3]], "EPOCHS": 1, "RUN": "run",
+            "MERGE": True}
+
+
+def own_data(folder: Path) -> dict:
+    """A small Qwen 2.5 that knows where things are, half of them wrongly, and says so in sentences; a file of messages
+    whose gold is terse; sums as general questions; a benchmark of its own."""
+    from architectures import make_model, teach
+    from ssr_nb.benchmarks import write_task
+    places = "attic barn cellar garden hall kitchen loft shed".split()
+    things = "axe bag cap cup drum fan hat jar key lamp map net oar pan pen pot rug saw tin top urn vase wig yoke".split()
+    asked = [[{"role": "system", "content": "Answer."}, {"role": "user", "content": f"Where is the {t}?"}] for t in things]
+    where = [places[i % 8] for i in range(len(things))]
+    taught = [places[(i + i % 2) % 8] for i in range(len(things))]  # every other one is wrong
+    teach(make_model("qwen25", folder / "model", context=512), list(zip(asked, (f"It is in the {p}." for p in taught))), 120)
+    rows = [{"id": f"{'wrong' if i % 2 else 'right'}-{things[i]}", "group": things[i], "messages": [
+        *asked[i], {"role": "assistant", "content": where[i]}]} for i in range(len(things))]
+    (folder / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_task(folder / "tasks", "rooms", [{"question": f"Where is the {t}?", "choices": ["It is in the attic.", "Attic"],
+                                            "right": i % 2} for i, t in enumerate(things)],
+               output_type="multiple_choice", doc_to_text="{{question}}", doc_to_choice="{{choices}}",
+               doc_to_target="{{right}}", target_delimiter=" ",
+               metric_list=[{"metric": "acc", "aggregation": "mean", "higher_is_better": True}])
+    splits = {"train": 12, "validation": 4, "target": 6}
+    return {"MODEL": [str(folder / "model")] * 2, "DATA": "mine.jsonl", "RUN": "run", "SPLITS": [splits, splits],
+            "LABELS": {row["id"]: row["id"].startswith("right") for row in rows}, "MAX_NEW_TOKENS": 24, "BATCH_SIZE": 2,
+            "LEARNING_RATES": [[3e-3], [3e-3]], "GENERAL": str(ROOT / "tests" / "data" / "gsm8k_sample.jsonl"),
+            "GENERAL_ITEMS": [4, 4], "BENCHMARKS": [["rooms"], ["rooms"]], "BENCHMARK_ITEMS": [8, 8],
+            "BENCHMARK_FOLDER": str(folder / "tasks"), "MERGE": True}
+
+
+STAND_INS: dict[str, Callable[[Path], dict]] = {
+    "01_quickstart": quickstart,
+    "02_own_data": own_data,
+}
+
+
+def run_tutorial(stem: str, folder: Path) -> tuple[nbformat.NotebookNode, Path]:
+    """Run a tutorial in a folder with its stand-ins; gives the executed notebook and the folder.
+    Nothing is skipped: cells that are marked for a GPU or the hub run too."""
+    elsewhere = {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "OMP_NUM_THREADS": "1",
+                 "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    given, before = STAND_INS[stem](folder), dict(os.environ)
+    assert set(given) <= set(parameters(stem)), "papermill would pass over a name that the notebook doesn't have"
+    os.environ |= elsewhere  # the notebook's process gets them from this one
+    try:
+        ran = papermill.execute_notebook(TUTORIALS / f"{stem}.ipynb", folder / f"{stem}.ipynb",
+                                         given, kernel_name="python3", cwd=folder, progress_bar=False)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return ran, folder
+
+
+# --- what the tests look at
+
+
+def source(cell: dict) -> str:
+    return "".join(cell["source"])
+
+
+def cells(stem: str) -> list[dict]:
+    "The code cells of a tutorial as it stands in the repository."
+    found = json.loads((TUTORIALS / f"{stem}.ipynb").read_text(encoding="utf-8"))["cells"]
+    return [cell for cell in found if cell["cell_type"] == "code"]
+
+
+def parameters(stem: str) -> dict:
+    "Names and values of the one cell that is tagged for it."
+    (cell,) = [c for c in cells(stem) if "parameters" in c["metadata"].get("tags", [])]
+    chosen: dict = {}
+    exec(source(cell), {}, chosen)
+    return chosen
+
+
+def shown(ran: nbformat.NotebookNode, containing: str = "") -> str:
+    "What the code cells that contain a text have shown, as text and HTML."
+    outputs = [o for c in ran.cells if c.cell_type == "code" and containing in c.source for o in c.outputs]
+    return "\n".join("\n".join([o.get("text", ""), *(str(v) for k, v in o.get("data", {}).items()
+                                                     if k in ("text/plain", "text/html"))]) for o in outputs)
+
+
+def complaints(ran: nbformat.NotebookNode) -> list[str]:
+    "What the notebook wrote on standard error: warnings, bars, other programs' messages."
+    return [o["text"] for c in ran.cells if c.cell_type == "code" for o in c.outputs if o.get("name") == "stderr"]
+
+
+def flags(cell: dict) -> set[str]:
+    return {flag for line in source(cell).splitlines() if line.startswith("#|") for flag in line[2:].split()}
+
+
+def learnt(adapter: Path) -> bool:
+    "Whether an adapter folder holds weights that training has moved: LoRA's B begins at zero."
+    from safetensors.torch import load_file
+    moved = [bool(t.abs().max() > 0) for name, t in load_file(adapter / "adapter_model.safetensors").items()
+             if "lora_B" in name]
+    return bool(moved) and all(moved)
+
+
+def methods_of(scores: Path) -> dict[str, Counter]:
+    "For each method in a file of scores, how many items of each task it answered."
+    found: dict[str, Counter] = {}
+    for score in read_records(scores, Score):
+        found.setdefault(score.method, Counter())[score.task] += 1
+    return found
+
+
+# --- every tutorial
+
+
+def settings() -> dict[str, str]:
+    config = ConfigParser(delimiters=["="])
+    config.read(ROOT / "settings.ini", encoding="utf-8")
+    return dict(config["DEFAULT"])
+
+
+def pins() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+
+
+@pytest.mark.parametrize("stem", STEMS)
+class TestAsItStands:
+    def test_opens_in_colab_by_its_badge(self, stem):
+        s = settings()
+        address = (f"https://colab.research.google.com/github/{s['user']}/{s['repo']}/blob/{s['branch']}/nbs/tutorials/"
+                   f"{stem}.ipynb")
+        first = json.loads((TUTORIALS / f"{stem}.ipynb").read_text(encoding="utf-8"))["cells"][0]
+        assert first["cell_type"] == "markdown" and f"]({address})" in source(first)
+
+    def test_installs_the_tried_versions_in_colab_alone(self, stem):
+        cell = source(next(c for c in cells(stem) if "pip install" in source(c)))
+        lines = cell.splitlines()
+        start = lines.index('if "google.colab" in sys.modules:')
+        assert all(line.startswith("    ") for line in lines[start + 1:] if line.strip()), "outside Colab it does nothing"
+        named = re.findall(r"([\w-]+)==([\w.]+)", cell)
+        assert all(pins()[name] == version for name, version in named)
+        needed = {"torch", "transformers", "trl", "peft"} | ({"unsloth"} if on_gpu(stem) else set())
+        assert needed <= {name for name, _ in named}
+        installs = [line for line in lines if "pip install" in line]
+        assert f"torch=={pins()['torch']}" in installs[0] and settings()["git_url"] in installs[-1]
+
+    def test_has_parameters_with_a_quick_way(self, stem):
+        assert {"QUICK", "MODEL", "BACKEND", "RUN", "MAX_NEW_TOKENS"} <= set(parameters(stem))
+        assert parameters(stem)["QUICK"] is True
+
+    def test_shows_versions_before_anything_runs(self, stem):
+        texts = [source(c) for c in cells(stem)]
+        assert next(i for i, t in enumerate(texts) if "environment(" in t) < next(
+            i for i, t in enumerate(texts) if t.startswith("QUICK = True"))
+
+    def test_shows_nothing_that_was_not_run(self, stem):
+        assert [source(c)[:60] for c in cells(stem) if flags(c) & {"gpu", "hub"} and c["outputs"]] == []
+
+
+def on_gpu(stem: str) -> bool:
+    return any(flags(c) & {"gpu", "hub"} for c in cells(stem))
+
+
+# --- each tutorial, run
+
+
+def test_quickstart(tmp_path):
+    ran, folder = run_tutorial("01_quickstart", tmp_path)
+    run = folder / "run"
+    assert learnt(run / "first" / "adapter") and learnt(run / "arms" / "ssr-0.003-0" / "adapter")
+    scored = methods_of(run / "scores.jsonl")
+    assert set(scored) == {"base", "sft", "ssr"} and len({frozenset(c.items()) for c in scored.values()}) == 1
+    targets = {m: Counter(t.source for t in read_records(run / f"targets-{m}.jsonl", Target)) for m in ("sft", "ssr")}
+    assert targets["sft"] == {"gold": 40}
+    assert targets["ssr"]["own"] >= 15 and targets["ssr"]["gold"] >= 5 and targets["ssr"].total() == 40
+    assert f"own {targets['ssr']['own']}" in shown(ran, "mix(")
+    table = shown(ran, "answers_to(task")
+    assert table.count("<tr>") == 6 and all(f">{m}</th>" in table for m in ("prompt", "gold", "base", "sft", "ssr"))
+    assert "20 of 20 answers are the same" in shown(ran, "load_adapter(")
+    assert (run / "merged" / "config.json").is_file() and complaints(ran) == []
+    assert "| target | 20 |" in (run / "arms" / "ssr-0.003-0" / "adapter" / "README.md").read_text()
+
+
+def test_own_data(tmp_path):
+    ran, folder = run_tutorial("02_own_data", tmp_path)
+    run = folder / "run"
+    scored = methods_of(run / "scores.jsonl")
+    assert scored == {m: {"validation": 4, "target": 6, "general:general": 4} for m in ("base", "sft", "ssr")}
+    assert methods_of(run / "benchmarks.jsonl") == {m: {"general:rooms": 8} for m in ("base", "sft", "ssr")}
+    assert all(learnt(run / "arms" / f"{m}-0.003-0" / "adapter") for m in ("sft", "ssr"))
+    # what the model knew is trained in its words, the rest in gold's; and the labels say that the judge saw it
+    targets = read_records(run / "targets-ssr.jsonl", Target)
+    assert {t.id for t in targets if t.source == "own"} == {t.id for t in targets if t.id.startswith("right")} != set()
+    assert all(t.completion.startswith("It is in the ") == (t.source == "own") for t in targets) and len(targets) == 12
+    assert re.search(r"contains +precision +100.0%", shown(ran, "LABELS.items()"))
+    row = shown(ran, "coloured(")
+    assert row.count("background:#bfe3c8") > 4 and "&lt;|im_end|&gt;" in row
+    table = shown(ran, "HTML(disputed_answers")
+    assert table.count("<tr>") == 10 and all(f">{m}</th>" in table for m in ("prompt", "gold", "base", "sft", "ssr"))
+    assert "6 of 6 answers are the same" in shown(ran, "load_adapter(base, adapter)")
+    card = (run / "arms" / "ssr-0.003-0" / "adapter" / "README.md").read_text()
+    assert "| general:rooms | 8 |" in card and "mine.jsonl: 12 prompts" in card
+    assert (run / "merged" / "config.json").is_file() and complaints(ran) == []

@@ -13,7 +13,7 @@ import gzip
 import json
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -364,12 +364,20 @@ def _items(task: PaperTask, split: str, folder: Path) -> Iterator[Grounded]:
     yield from multidoc2dial_items(dialogues, documents, str(paths[0]))
 
 
+def _chosen(found: Iterator, n: int | None, seed: int, drawn: bool) -> Iterable:
+    """The first `n`, or `n` drawn by the seed: of all that are read then, in an order of their own."""
+    if not drawn:
+        return islice(found, n)
+    everything = list(found)
+    return random.Random(f"{seed} drawn").sample(everything, len(everything) if n is None else min(n, len(everything)))
+
+
 def load_paper_task(name: str, split: str = "train", folder: str | Path | None = None, *, n: int | None = None,
-                    unanswerable: float | None = None,
-                    seed: int = 0) -> list[Example]:
-    """The examples of a task by name, the first `n` of a split. `unanswerable` is the share of questions
-    without an answer (0 to 1), made by swapping passages where the data has too few; by default half for
-    Natural Questions and MultiDoc2Dial, and as published for the others.
+                    unanswerable: float | None = None, seed: int = 0, drawn: bool = False) -> list[Example]:
+    """The examples of a task by name, the first `n` of a split, or `n` drawn from all of it by the seed, for files
+    that are sorted by subject. `unanswerable` is the share of questions without an answer (0 to 1), made by
+    swapping passages where the data has too few; by default half for Natural Questions and MultiDoc2Dial, and as
+    published for the others.
 
     Raises RecordError where files are out of reach (it says which to download and where to put them), can't be
     used, or don't suffice.
@@ -384,13 +392,13 @@ def load_paper_task(name: str, split: str = "train", folder: str | Path | None =
                               "no share: this task has no passages to swap, or such questions already")
         rows = ((where, row) for where, row in _rows(task, split, place)
                 if name != "mbpp" or row.get("task_id") in MBPP_SPLITS[split])
-        examples = [task.example(row, where) for where, row in islice(rows, n)]
+        examples = [task.example(row, where) for where, row in _chosen(rows, n, seed, drawn)]
     else:
         if unanswerable is None:
             unanswerable = 0.0 if name == "musique" else 0.5
         # more than n, to swap with
-        pool = list(islice(_items(task, split, place),
-                           None if n is None else n + SEARCHED * bool(unanswerable)))
+        pool = list(_chosen(_items(task, split, place),
+                            None if n is None else n + SEARCHED * bool(unanswerable), seed, drawn))
         examples = [grounded_example(item) for item in swap_passages(pool[:n], unanswerable, seed, name, pool)]
     if not examples:
         raise RecordError(f"{name}, {split}", None, "no rows", "at least one example")

@@ -69,9 +69,9 @@ TEXTS = ["Where is the lamp of Mira? It is in the attic.", "assistant user model
          "Answer in one word.", "Today Date: 26 Jul 2024"] * 4
 
 
-def make_tokenizer(family: str):
-    """A byte-level BPE tokenizer, or one as SentencePiece makes them, trained on a few sentences,
-    with the marks of the family."""
+def make_tokenizer(family: str, texts: list[str] = TEXTS, size: int = 500):
+    """A byte-level BPE tokenizer, or one as SentencePiece makes them, of about `size` tokens, trained on a few
+    sentences, with the marks of the family."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -85,7 +85,7 @@ def make_tokenizer(family: str):
         bpe.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme)
         bpe.decoder = decoders.Metaspace(prepend_scheme=scheme)
         alphabet = [chr(c) for c in range(33, 127)] + ["\n", "▁"]
-    bpe.train_from_iterator(TEXTS, trainers.BpeTrainer(vocab_size=500, special_tokens=special,
+    bpe.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=size, special_tokens=special,
                                                        initial_alphabet=alphabet, show_progress=False))
     if family == "qwen3":  # one token each, and plain text: they are not special
         bpe.add_tokens([AddedToken("<think>", special=False), AddedToken("</think>", special=False)])
@@ -94,11 +94,13 @@ def make_tokenizer(family: str):
                                    chat_template=template)
 
 
-def make_model(family: str, folder: Path, seed: int = 0, context: int = 256) -> Path:
-    "A random model of the family, of some ten thousand weights, written to a folder with its tokenizer."
+def make_model(family: str, folder: Path, seed: int = 0, context: int = 256, texts: list[str] = TEXTS,
+               size: int = 500) -> Path:
+    """A random model of the family, of some ten thousand weights, written to a folder with its tokenizer, which is
+    trained on `texts`."""
     import transformers
 
-    tokenizer = make_tokenizer(family)
+    tokenizer = make_tokenizer(family, texts, size)
     name = {"llama3": "Llama", "qwen25": "Qwen2", "marked": "Qwen2", "qwen3": "Qwen3", "mistral": "Mistral",
             "gemma2": "Gemma2", "gemma3": "Gemma3"}[family]
     config = getattr(transformers, "Gemma3TextConfig" if name == "Gemma3" else f"{name}Config")(

@@ -18,10 +18,25 @@ from ssr_nb.records import Score, Target, read_records
 
 ROOT = Path(__file__).parent.parent
 TUTORIALS = ROOT / "nbs" / "tutorials"
+DATA = ROOT / "tests" / "data"
 STEMS = sorted(path.stem for path in TUTORIALS.glob("*.ipynb"))
 
 
 # --- stand-ins: what takes the place of model and data, as the parameters of the notebook
+
+
+PLACES = "attic barn cellar garden hall kitchen loft shed".split()
+THINGS = "axe bag cap cup drum fan hat jar key lamp map net oar pan pen pot rug saw tin top urn vase wig yoke".split()
+
+
+def write_rooms(folder: Path) -> None:
+    "A benchmark for lm-eval that needs no net: which of two answers is likelier?"
+    from ssr_nb.benchmarks import write_task
+    write_task(folder, "rooms", [{"question": f"Where is the {t}?", "choices": ["It is in the attic.", "Attic"],
+                                  "right": i % 2} for i, t in enumerate(THINGS)],
+               output_type="multiple_choice", doc_to_text="{{question}}", doc_to_choice="{{choices}}",
+               doc_to_target="{{right}}", target_delimiter=" ",
+               metric_list=[{"metric": "acc", "aggregation": "mean", "higher_is_better": True}])
 
 
 def quickstart(folder: Path) -> dict:
@@ -35,9 +50,7 @@ def own_data(folder: Path) -> dict:
     """A small Qwen 2.5 that knows where things are, half of them wrongly, and says so in sentences; a file of messages
     whose gold is terse; sums as general questions; a benchmark of its own."""
     from architectures import make_model, teach
-    from ssr_nb.benchmarks import write_task
-    places = "attic barn cellar garden hall kitchen loft shed".split()
-    things = "axe bag cap cup drum fan hat jar key lamp map net oar pan pen pot rug saw tin top urn vase wig yoke".split()
+    places, things = PLACES, THINGS
     asked = [[{"role": "system", "content": "Answer."}, {"role": "user", "content": f"Where is the {t}?"}] for t in things]
     where = [places[i % 8] for i in range(len(things))]
     taught = [places[(i + i % 2) % 8] for i in range(len(things))]  # every other one is wrong
@@ -45,22 +58,79 @@ def own_data(folder: Path) -> dict:
     rows = [{"id": f"{'wrong' if i % 2 else 'right'}-{things[i]}", "group": things[i], "messages": [
         *asked[i], {"role": "assistant", "content": where[i]}]} for i in range(len(things))]
     (folder / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    write_task(folder / "tasks", "rooms", [{"question": f"Where is the {t}?", "choices": ["It is in the attic.", "Attic"],
-                                            "right": i % 2} for i, t in enumerate(things)],
-               output_type="multiple_choice", doc_to_text="{{question}}", doc_to_choice="{{choices}}",
-               doc_to_target="{{right}}", target_delimiter=" ",
-               metric_list=[{"metric": "acc", "aggregation": "mean", "higher_is_better": True}])
+    write_rooms(folder / "tasks")
     splits = {"train": 12, "validation": 4, "target": 6}
     return {"MODEL": [str(folder / "model")] * 2, "DATA": "mine.jsonl", "RUN": "run", "SPLITS": [splits, splits],
             "LABELS": {row["id"]: row["id"].startswith("right") for row in rows}, "MAX_NEW_TOKENS": 24, "BATCH_SIZE": 2,
-            "LEARNING_RATES": [[3e-3], [3e-3]], "GENERAL": str(ROOT / "tests" / "data" / "gsm8k_sample.jsonl"),
+            "LEARNING_RATES": [[3e-3], [3e-3]], "GENERAL": str(DATA / "gsm8k_sample.jsonl"),
             "GENERAL_ITEMS": [4, 4], "BENCHMARKS": [["rooms"], ["rooms"]], "BENCHMARK_ITEMS": [8, 8],
             "BENCHMARK_FOLDER": str(folder / "tasks"), "MERGE": True}
+
+
+def the_paper(folder: Path) -> dict:
+    """Dialogues about where things are kept, in MultiDoc2Dial's files; a small Mistral that names the place whether the
+    passage does or not, and as a judge accepts an answer wherever there is one; MuSiQue's sample; a local benchmark."""
+    from architectures import make_model, teach
+    from ssr_nb.llm_judge import judge_prompt
+    from ssr_nb.paper_tasks import load_paper_task
+    docs, dials = {}, []
+    for i, thing in enumerate(THINGS):
+        said = f"The {thing} is kept in the {PLACES[i % 8]}."
+        docs[thing] = {"spans": {"1": {"text_sp": said, "text_sec": said}}}
+        dials.append({"dial_id": thing, "turns": [
+            {"role": "user", "utterance": f"Where is the {thing}?", "references": []},
+            {"role": "agent", "da": "respond_solution", "utterance": PLACES[i % 8].title(),
+             "references": [{"id_sp": "1", "doc_id": thing}]}]})
+    for name, content in (("dial_train", {"dial_data": {"house": dials}}), ("doc", {"doc_data": {"house": docs}})):
+        (folder / "multidoc2dial").mkdir(exist_ok=True)
+        (folder / "multidoc2dial" / f"multidoc2dial_{name}.json").write_text(json.dumps(content))
+    (folder / "musique").mkdir()
+    (folder / "musique" / "musique_full_v1.0_dev.jsonl").write_text((DATA / "musique_sample.jsonl").read_text())
+    asked = load_paper_task("multidoc2dial", "train", folder / "multidoc2dial", n=24, drawn=True)
+    own = {e.id: f"It is in the {PLACES[THINGS.index(e.group) % 8]}." for e in asked}
+    verdicts = {True: "The same place.\nVerdict: correct", False: "It does not refuse.\nVerdict: incorrect"}
+    judged = [(judge_prompt(e, own[e.id]), verdicts[e.answerable]) for e in asked]
+    texts = [text for pair in judged for text in pair] + [*own.values(), json.dumps(docs)]
+    teach(make_model("mistral", folder / "model", context=2048, texts=texts, size=1500),
+          [*((e.prompt, own[e.id]) for e in asked), *judged[:8]], 100)
+    write_rooms(folder / "tasks")
+    return {"MODEL": str(folder / "model"), "LOAD_IN_4BIT": False, "DATA": str(folder), "RUN": "run", "TRAIN": [8, 8],
+            "VALIDATION": [3, 3], "TEST": [5, 5], "TRANSFER": [4, 4], "LEARNING_RATES": [[3e-3], [3e-3]],
+            "BATCH_SIZE": 2, "ACCUMULATION": 2, "MAX_LENGTH": 1024, "MAX_NEW_TOKENS": 24,
+            "BENCHMARKS": {"rooms": [8, 8]}, "BENCHMARK_FOLDER": str(folder / "tasks"), "MERGE": True}
+
+
+def gsm8k(folder: Path) -> dict:
+    """Sums in GSM8K's files, and a small Qwen 2.5 that gets every third right by itself, every third when it paraphrases
+    gold, and every other when it rewrites it; a local benchmark."""
+    from architectures import make_model, teach
+    from ssr_nb.methods import REWORDINGS, reword
+    from ssr_nb.paper_tasks import load_paper_task
+    rows = [{"question": f"{i + 3} and {i + 4} {thing}s: how many?",
+             "answer": f"{i + 3} + {i + 4} = <<{i + 3}+{i + 4}={2 * i + 7}>>{2 * i + 7}.\n#### {2 * i + 7}"}
+            for i, thing in enumerate(THINGS[:16])]
+    for name, part in (("train", rows[:12]), ("test", rows[12:])):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part))
+    asked = load_paper_task("gsm8k", "train", folder)
+    right = [2 * i + 7 for i in range(12)]
+    pairs = [(e.prompt, f"There are {right[i] if i % 3 == 0 else 1}.") for i, e in enumerate(asked)]
+    pairs += [(e.prompt, f"In all {right[i] if i % 3 == 1 else 2}.")
+              for i, e in enumerate(reword(asked, REWORDINGS["chat"].paraphrase))]
+    pairs += [(e.prompt, f"Added up {right[i] if i % 2 else 4}.")
+              for i, e in enumerate(reword(asked, REWORDINGS["chat"].rewrite))]
+    teach(make_model("qwen25", folder / "model", context=512, texts=[t for pair in pairs for t in pair], size=700), pairs, 150)
+    write_rooms(folder / "tasks")
+    splits = {"train": 9, "validation": 3}
+    return {"MODEL": str(folder / "model"), "DATA": str(folder), "RUN": "run", "SPLITS": [splits, splits], "TEST": [4, 4],
+            "MAX_NEW_TOKENS": 24, "LEARNING_RATES": [[3e-3], [3e-3]], "BATCH_SIZE": 2, "BENCHMARKS": [["rooms"], ["rooms"]],
+            "BENCHMARK_ITEMS": [8, 8], "BENCHMARK_FOLDER": str(folder / "tasks"), "MERGE": True}
 
 
 STAND_INS: dict[str, Callable[[Path], dict]] = {
     "01_quickstart": quickstart,
     "02_own_data": own_data,
+    "03_the_paper": the_paper,
+    "04_gsm8k": gsm8k,
 }
 
 
@@ -225,4 +295,49 @@ def test_own_data(tmp_path):
     assert "6 of 6 answers are the same" in shown(ran, "load_adapter(base, adapter)")
     card = (run / "arms" / "ssr-0.003-0" / "adapter" / "README.md").read_text()
     assert "| general:rooms | 8 |" in card and "mine.jsonl: 12 prompts" in card
+    assert (run / "merged" / "config.json").is_file() and complaints(ran) == []
+
+
+def test_the_paper(tmp_path):
+    ran, folder = run_tutorial("03_the_paper", tmp_path)
+    run = folder / "run"
+    items = {"validation": 3, "target": 5, "shift:musique": 4, "general:rooms": 8}
+    scores = read_records(run / "scores.jsonl", Score)
+    assert methods_of(run / "scores.jsonl") == {m: items for m in ("base", "sft", "ssr")}
+    assert all("as_right" in s.extra for s in scores if s.task in ("target", "shift:musique"))
+    adapters = {m: run / "arms" / f"{m}-0.003-0" / "adapter" for m in ("sft", "ssr")}
+    assert all(map(learnt, adapters.values()))
+    made = json.loads((adapters["ssr"] / "adapter_config.json").read_text())
+    assert (made["r"], made["lora_alpha"], made["lora_dropout"]) == (8, 16, 0.1)
+    # the judge took what has an answer, and there alone are the model's own words trained
+    targets = {m: read_records(run / f"targets-{m}.jsonl", Target) for m in ("sft", "ssr")}
+    assert {t.source for t in targets["sft"]} == {"gold"} and len(targets["ssr"]) == 8
+    assert Counter(t.source for t in targets["ssr"]) == {"own": 4, "gold": 4}
+    assert all(t.completion.startswith("It is in the ") == (t.source == "own") for t in targets["ssr"])
+    table = shown(ran, 'disputed("target"')
+    assert table.count("<tr>") == 5 and all(f">{m}</th>" in table for m in ("prompt", "gold", "base", "sft", "ssr"))
+    assert "[/INST]" in re.sub("<[^>]+>", "", shown(ran, "coloured(")).replace(" ", "")
+    assert "5 of 5 answers are the same" in shown(ran, "again = load_adapter")
+    assert "| general:rooms | 8 |" in (adapters["ssr"] / "README.md").read_text()
+    assert (run / "merged" / "config.json").is_file() and complaints(ran) == []
+
+
+def test_gsm8k(tmp_path):
+    ran, folder = run_tutorial("04_gsm8k", tmp_path)
+    run, methods = folder / "run", ("sft", "ssr", "s3ft", "sdft")
+    assert methods_of(run / "scores.jsonl") == {m: {"validation": 3, "target": 4} for m in ("base", *methods)}
+    assert methods_of(run / "benchmarks.jsonl") == {m: {"general:rooms": 8} for m in ("base", *methods)}
+    assert all(learnt(run / "arms" / f"{m}-0.003-0" / "adapter") for m in methods)
+    # each method takes what the model got right in its way, and falls back as its paper says
+    number = {t.id: (int(t.prompt.split()[0]) - 3) for t in read_records(run / "targets-sft.jsonl", Target)}
+    sources = {m: {number[t.id]: t.source for t in read_records(run / f"targets-{m}.jsonl", Target)} for m in methods}
+    assert len(number) == 9 and set(sources["sft"].values()) == {"gold"}
+    assert sources["ssr"] == {i: "own" if i % 3 == 0 else "gold" for i in number.values()}
+    assert sources["s3ft"] == {i: ("own", "paraphrase", "gold")[i % 3] for i in number.values()}
+    assert sources["sdft"] == {i: "paraphrase" if i % 2 else "gold" for i in number.values()}
+    assert "Say this answer in your own words" in shown(ran, "prompts = {")
+    table = shown(ran, "HTML(side_by_side(")
+    assert table.count("<tr>") == 5 and all(f">{m}</th>" in table for m in ("prompt", "gold", "base", *methods))
+    assert "4 of 4 answers are the same" in shown(ran, "tuned = load_adapter(base, adapter)")
+    assert "| general:rooms | 8 |" in (run / "arms" / "s3ft-0.003-0" / "adapter" / "README.md").read_text()
     assert (run / "merged" / "config.json").is_file() and complaints(ran) == []

@@ -14,6 +14,7 @@ import nbformat
 import papermill
 import pytest
 
+from ssr_nb.paper_tasks import REFUSAL
 from ssr_nb.records import Score, Target, read_records
 
 ROOT = Path(__file__).parent.parent
@@ -312,7 +313,8 @@ def test_the_paper(tmp_path):
     # the judge took what has an answer, and there alone are the model's own words trained
     targets = {m: read_records(run / f"targets-{m}.jsonl", Target) for m in ("sft", "ssr")}
     assert {t.source for t in targets["sft"]} == {"gold"} and len(targets["ssr"]) == 8
-    assert Counter(t.source for t in targets["ssr"]) == {"own": 4, "gold": 4}
+    without = {t.id for t in targets["sft"] if t.completion == REFUSAL}
+    assert without == {t.id for t in targets["ssr"] if t.source == "gold"} != set() and len(without) < 8
     assert all(t.completion.startswith("It is in the ") == (t.source == "own") for t in targets["ssr"])
     table = shown(ran, 'disputed("target"')
     assert table.count("<tr>") == 5 and all(f">{m}</th>" in table for m in ("prompt", "gold", "base", "sft", "ssr"))

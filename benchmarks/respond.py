@@ -4,19 +4,18 @@
 
 (a) a loop of `generate`, one prompt at a time; (b) `generate` on batches in file order, as large as respond's. All are
 greedy, with the KV cache, and decode their answers, and a step takes the threads that are fastest for this model. As
-`respond` does by itself, it answers as many batches at once as there are cores; against (b) it answers one at a time,
-so that only the order of the prompts differs. Each is run several times in turn, so that a slow moment of the machine
+`respond` does by itself, it answers as many batches at once as there are cores for, with those threads (one where the
+model takes them all); against (b) it answers one at a time, so that only the order of the prompts differs. Each is run several times in turn, so that a slow moment of the machine
 meets all of them; the medians count. Writes benchmarks/respond.json.
 """
 import json
-import os
-import platform
 import random
 import statistics
 import time
 from pathlib import Path
 
 import torch
+from machine import machine
 
 from ssr_nb.microworld import general_examples, target_examples
 from ssr_nb.models import chat_ids, describe, fastest_threads, load_model, set_threads, stop_ids
@@ -44,15 +43,6 @@ def rate(run, *arguments) -> float:
     began = time.perf_counter()
     tokens = run(*arguments)
     return tokens / (time.perf_counter() - began)
-
-
-def machine() -> dict:
-    name = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        name = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")),
-                    name)
-    return {"processor": name, "cores": os.cpu_count(), "python": platform.python_version(),
-            "system": platform.system()}
 
 
 lm = load_model("microworld", backend="transformers", device="cpu")

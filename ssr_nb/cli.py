@@ -33,11 +33,12 @@ def _process() -> tuple[int, int]:
 
 @app.callback()
 def _common(context: typer.Context,
-            debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
+            debug: Annotated[bool,
+                             typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
     os.environ["SSR_DEBUG"] = "1" if debug else os.environ.get("SSR_DEBUG", "")
     if _process()[1] > 1 and context.invoked_subcommand != "train":
-        raise ValueError(f"found {_process()[1]} processes for `ssr {context.invoked_subcommand}`; expected one, "
-                         "without accelerate launch: only `ssr train` shares its work among several")
+        raise ValueError(f"found {_process()[1]} processes for `ssr {context.invoked_subcommand}`; expected "
+                         "one, without accelerate launch: only `ssr train` shares its work among several")
 
 
 def _one_line(error: BaseException) -> str:

@@ -466,7 +466,8 @@ _bench: Bench | None = None  # of this worker process
 def _start_worker(config: Comparison, folder: Path, threads: int) -> None:
     from ssr_nb.models import set_threads
 
-    os.environ |= {"TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": str(threads)}  # the other cores are taken
+    # the other cores are taken
+    os.environ |= {"TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": str(threads)}
     set_threads(threads)
     globals()["_bench"] = Bench(config, folder)
 

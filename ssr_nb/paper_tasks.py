@@ -369,15 +369,16 @@ def _chosen(found: Iterator, n: int | None, seed: int, drawn: bool) -> Iterable:
     if not drawn:
         return islice(found, n)
     everything = list(found)
-    return random.Random(f"{seed} drawn").sample(everything, len(everything) if n is None else min(n, len(everything)))
+    return random.Random(f"{seed} drawn").sample(everything,
+                                                 len(everything) if n is None else min(n, len(everything)))
 
 
 def load_paper_task(name: str, split: str = "train", folder: str | Path | None = None, *, n: int | None = None,
                     unanswerable: float | None = None, seed: int = 0, drawn: bool = False) -> list[Example]:
-    """The examples of a task by name, the first `n` of a split, or `n` drawn from all of it by the seed, for files
-    that are sorted by subject. `unanswerable` is the share of questions without an answer (0 to 1), made by
-    swapping passages where the data has too few; by default half for Natural Questions and MultiDoc2Dial, and as
-    published for the others.
+    """The examples of a task by name, the first `n` of a split, or `n` drawn from all of it by the seed, for
+    files that are sorted by subject. `unanswerable` is the share of questions without an answer (0 to 1), made
+    by swapping passages where the data has too few; by default half for Natural Questions and MultiDoc2Dial,
+    and as published for the others.
 
     Raises RecordError where files are out of reach (it says which to download and where to put them), can't be
     used, or don't suffice.

@@ -417,8 +417,8 @@ def _answer_cell(score: Score | None) -> str:
 
 
 def side_by_side(examples: list[Example], scores: list[Score], longest: int = 600) -> str:
-    """Prompt, gold and each method's answer, marked right or wrong, as an HTML table: a row an example, a column
-    a method, in the order of the scores.
+    """Prompt, gold and each method's answer, marked right or wrong, as an HTML table:
+    a row an example, a column a method, in the order of the scores.
 
     `scores` are of one task, at one rate a method; of several seeds the first is shown. A prompt of more than
     `longest` characters keeps its end, where the question is."""

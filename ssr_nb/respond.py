@@ -22,8 +22,8 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
-from .models import (LanguageModel, OutOfMemory, answer_ids, chat_ids, fingerprint, free_memory, most_threads, ran_out,
-                           split_thinking, stop_ids)
+from .models import (LanguageModel, OutOfMemory, answer_ids, chat_ids, fingerprint, free_memory,
+                           most_threads, ran_out, split_thinking, stop_ids)
 from .records import Appender, Example, Prompt, RecordError, Response, write_records
 
 # %% ../nbs/04_respond.ipynb #825fc170

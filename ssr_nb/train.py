@@ -21,8 +21,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from .models import (LanguageModel, add_lora, answer_ids, chat_ids, choose_device, fingerprint, load_adapter,
-                           processes, remove_lora, save_adapter, scale_adapter, special_ids,
+from .models import (LanguageModel, add_lora, answer_ids, chat_ids, choose_device, fingerprint,
+                           load_adapter, processes, remove_lora, save_adapter, scale_adapter, special_ids,
                            telling_what_to_change)
 from .records import RecordError, Target, messages_of, to_row, write_json
 
@@ -213,8 +213,8 @@ def check_processes(settings: TrainingSettings) -> None:
     "Raises ValueError where the processes can't share a batch, or hold only parts of the model."
     count = processes()[1]
     if settings.batch_size % count:
-        raise ValueError(f"found batch_size={settings.batch_size} for {count} processes; expected a multiple of "
-                         f"{count}, since it counts the rows of all of them")
+        raise ValueError(f"found batch_size={settings.batch_size} for {count} processes; "
+                         f"expected a multiple of {count}, since it counts the rows of all of them")
     for name in ("FSDP", "DEEPSPEED", "MEGATRON_LM"):
         if os.environ.get(f"ACCELERATE_USE_{name}", "").lower() == "true":
             raise ValueError(f"found a launch with {name}, which splits the model; expected one that splits "
@@ -223,8 +223,8 @@ def check_processes(settings: TrainingSettings) -> None:
 
 # %% ../nbs/07_train.ipynb #29f56b72
 class EpochOrder:
-    """The order of rows for several processes: shuffled as one process shuffles them; behind them `blanks` blank
-    rows, numbered from `rows` on, until the last batch is full."""
+    """The order of rows for several processes: shuffled as one process shuffles them;
+    behind them `blanks` blank rows, numbered from `rows` on, until the last batch is full."""
 
     def __init__(self, rows: int, batch_size: int, seed: int):
         from accelerate.data_loader import SeedableRandomSampler
@@ -322,7 +322,8 @@ def _distiller(lm: LanguageModel, targets: list[Target], settings: TrainingSetti
         teacher_prompt_template=literal.replace("{{prompt}}", "{prompt}")
         .replace("{{gold}}", "{privileged_context}"),
         distillation_alpha=1.0, distillation_topk=min(100, vocabulary), distillation_add_tail=vocabulary > 100)
-    return SDFTTrainer(model=lm.model, args=_on_one_device(config), train_dataset=Dataset.from_list(rows), **common)
+    return SDFTTrainer(model=lm.model, args=_on_one_device(config),
+                       train_dataset=Dataset.from_list(rows), **common)
 
 
 def _on_one_device(config: Any) -> Any:
@@ -330,7 +331,8 @@ def _on_one_device(config: Any) -> Any:
     import torch
 
     config._n_gpu = min(config.n_gpu, 1)
-    if config.device.type == "cpu":  # of several processes it is "cpu:0", where torch can't load a checkpoint to
+    if config.device.type == "cpu":
+        # of several processes it is "cpu:0", where torch can't load a checkpoint to
         config._setup_devices = torch.device("cpu")
     return config
 

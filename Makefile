@@ -13,7 +13,7 @@ pinned = $$(grep '^$(1)==' constraints.txt)
 .PHONY: help demo test test-slow lab export readme benchmarks base-models
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n '/^# /!q;s/^# //p' Makefile
 
 $(VENV)/.ready-to-use: $(MADE_FROM)
 	@echo "== making the environment in $(VENV): PyTorch, then the package (some minutes, once)"
@@ -32,8 +32,9 @@ $(VENV)/.ready-to-develop: $(VENV)/.ready-to-use
 demo: $(VENV)/.ready-to-use
 	@$(BIN)/ssr demo
 
+# In a container one is often root, for whom Jupyter wants to be told.
 lab: $(VENV)/.ready-to-develop
-	@$(BIN)/jupyter lab nbs
+	@$(BIN)/jupyter lab nbs $(if $(filter 0,$(shell id -u)),--allow-root)
 
 # With two test processes on two cores, more threads than one in each only get in each other's way.
 test: export OMP_NUM_THREADS ?= 1

@@ -269,13 +269,49 @@ def replay_prompts(config: Comparison, train_set: list[Example], suites: list, w
     return kept
 
 
+def _with_samples(responses: Judged, samples: Judged) -> Judged:
+    "The greedy answers and, counted on from them, the sampled ones."
+    return tuple(first + [replace(r, extra=r.extra | {"sample": r.extra["sample"] + 1}) for r in more]
+                 for first, more in zip(responses, samples))
+
+
+def _own_answers(row: Method, answers: dict[str, Any]) -> Judged:
+    return (_with_samples(answers["responses"], answers["samples"]) if "samples" in row.needs
+            else answers["responses"])
+
+
+def _rehearsed(row: Method, train_set: list[Example], answers: dict[str, Any]) -> list[Target]:
+    "The targets of a method's rule, before replay and masks."
+    return rehearse(train_set, *_own_answers(row, answers), row.name, paraphrases=answers.get("paraphrases"),
+                    rewrites=answers.get("rewrites"))
+
+
+def _replay(config: Comparison, folder: Path, lm, train_set: list[Example], suites: list,
+            made: dict[str, Any]) -> dict[str, list[Target]]:
+    """The replay targets of each method that has some: one set of answers to general prompts, of which each
+    method gets those that it would have asked for alone."""
+    from ssr_nb.methods import replay_count, replay_targets
+    from ssr_nb.respond import respond
+
+    trained = {name: row_of(config, name) for m in config.methods for name in (m, trained_as(config, m))}
+    pools = {name: replay_prompts(config, train_set, suites,
+                                  replay_count(len(_rehearsed(row, train_set, made)), row.replay))
+             for name, row in trained.items() if row.replay}
+    general = max(pools.values(), key=len)
+    write_records(folder / "replay-examples.jsonl", general)
+    answers = replay_targets(general, respond(general, lm, folder / "replay.jsonl",
+                                              max_new_tokens=config.max_new_tokens))
+    ids = {name: {f"replay-{e.id}" for e in pool} for name, pool in pools.items()}
+    return {name: [t for t in answers if t.id in ids[name]] for name in pools}
+
+
 def shared_answers(config: Comparison, folder: Path, lm, train_set: list[Example], suites: list,
                    seconds: dict[str, float]) -> dict[str, Any]:
     """What the methods of this comparison need of the base model, each made once: `responses`, `samples`,
-    `paraphrases` and `rewrites` with verdicts, and `replay` targets. What no method needs is not made, except
-    the responses, which the report shows."""
+    `paraphrases` and `rewrites` with verdicts, and `replay`, the targets of each method that has some. What no
+    method needs is not made, except the responses, which the report shows."""
     from ssr_nb.judge import judge
-    from ssr_nb.methods import replay_count, replay_targets, reword
+    from ssr_nb.methods import reword
     from ssr_nb.respond import respond
 
     rows = [row_of(config, name) for name in config.methods]
@@ -296,19 +332,10 @@ def shared_answers(config: Comparison, folder: Path, lm, train_set: list[Example
             made[name] = answers, judge(train_set, answers, judge=config.judge, out=out)
     if "paraphrases" in made and asked["rewrites"] == asked["paraphrases"]:
         made["rewrites"] = made["paraphrases"]
-    if share := max(row.replay for row in rows):
-        general = replay_prompts(config, train_set, suites, replay_count(len(train_set), share))
-        write_records(folder / "replay-examples.jsonl", general)
+    if any(row.replay for row in rows):
         with _timed(seconds, "respond: replay"):
-            made["replay"] = replay_targets(general, respond(general, lm, folder / "replay.jsonl",
-                                                             max_new_tokens=config.max_new_tokens))
+            made["replay"] = _replay(config, folder, lm, train_set, suites, made)
     return made
-
-
-def _with_samples(responses: Judged, samples: Judged) -> Judged:
-    "The greedy answers and, counted on from them, the sampled ones."
-    return tuple(first + [replace(r, extra=r.extra | {"sample": r.extra["sample"] + 1}) for r in more]
-                 for first, more in zip(responses, samples))
 
 
 def targets_of(config: Comparison, lm, train_set: list[Example], answers: dict[str, Any],
@@ -317,12 +344,10 @@ def targets_of(config: Comparison, lm, train_set: list[Example], answers: dict[s
     from ssr_nb.methods import add_replay, mask_surprising
 
     row = row_of(config, method)
-    own = (_with_samples(answers["responses"], answers["samples"]) if "samples" in row.needs
-           else answers["responses"])
-    targets = rehearse(train_set, *own, method, paraphrases=answers.get("paraphrases"),
-                       rewrites=answers.get("rewrites"))
+    own = _own_answers(row, answers)
+    targets = _rehearsed(row, train_set, answers)
     if row.replay:
-        targets = add_replay(targets, answers["replay"], row.replay)
+        targets = add_replay(targets, answers["replay"][method], row.replay)
     if row.mask_above is not None:
         targets = mask_surprising(targets, lm, row.mask_above)
     return targets, mix(train_set, targets, *own)

@@ -114,8 +114,8 @@ class Method:
     """A way of fine-tuning: the rule that makes its targets, what the rule needs of the model (of NEEDS),
     the loss, and what comes after.
 
-    `loss` is nll, dft or opsd; `beta` weighs KL(base, tuned); `mask_above` is a perplexity; `replay` a share of
-    the rows; `scale` a factor."""
+    `loss` is nll, dft, soft or opsd; `beta` weighs KL(base, tuned); `mask_above` is a perplexity; `replay` a
+    share of the rows; `scale` a factor."""
 
     name: str
     targets: TargetRule
@@ -131,7 +131,7 @@ class Method:
     def __post_init__(self):
         for name, fits, expected in (
             ("needs", set(self.needs) <= set(NEEDS), f"some of {', '.join(NEEDS)}"),
-            ("loss", self.loss in ("nll", "dft", "opsd"), "nll, dft or opsd"),
+            ("loss", self.loss in ("nll", "dft", "soft", "opsd"), "nll, dft, soft or opsd"),
             ("beta", self.beta >= 0, "0 or more"),
             ("mask_above", self.mask_above is None or self.mask_above >= 1, "a perplexity, 1 or more, or None"),
             ("replay", 0 <= self.replay < 1, "a share from 0 to below 1"),
@@ -161,6 +161,8 @@ METHODS = {
                "own samples while training, pulled to what is said with gold in the prompt", loss="opsd"),
         Method("ours", likeliest_else_gold, "", "the likeliest of several right own answers, "
                "else gold without its surprising tokens", ("responses", "samples"), mask_above=2.5),
+        Method("ssr-soft", own_else_gold, "", "ssr's targets, of the own answers the base model's soft labels",
+               _OWN, loss="soft"),
         Method("gold-where-wrong", gold_where_wrong, "",
                "control: gold where the base model is wrong, the other prompts dropped", _OWN),
         Method("own-style", paraphrase_only, "", "control: gold in the model's own words for every prompt",

@@ -25,7 +25,7 @@ LOOKS = {  # method: colour, marker, line style
     "replay": ("#D55E00", "X", "--"), "ours": ("#117733", "*", "-"), "stm": ("#882255", "<", "-."),
     "dft": ("#999933", ">", "-."), "kl": ("#332288", "p", "-."), "wise": ("#AA4499", "h", ":"),
     "opsd": ("#44AA99", "d", ":"), "gold-where-wrong": ("#997700", "8", ":"),
-    "own-style": ("#EE99AA", "H", "--"),
+    "own-style": ("#EE99AA", "H", "--"), "ssr-soft": ("#EE3377", "$S$", "-"),
 }
 OTHER_COLOURS = ("#666666", "#8C564B", "#9A9A9A", "#5C4033", "#444444")
 OTHER_MARKS = ("$A$", "$B$", "$C$", "$E$", "$K$", "$M$", "$R$")

@@ -84,6 +84,8 @@ def encode_all(targets: list[Target], tokenizer, max_length: int) -> list[dict[s
 LOSSES = {
     "nll": "cross-entropy on the completion alone",
     "dft": "cross-entropy on the completion alone, each token's times its probability (arXiv 2508.05629)",
+    "soft": ("cross-entropy on gold's tokens; on the model's own answers KL(base, tuned), "
+             "soft labels instead of the words said"),
     "opsd": ("on-policy self-distillation: "
              "KL to the base model with the target in its prompt (arXiv 2601.19897)"),
 }
@@ -97,8 +99,8 @@ class TrainingSettings:
     `checkpoint_every` counts steps, 0 for no checkpoints; `batch_size` times `accumulation` rows make one step,
     however many processes share them.
 
-    `loss` is one of LOSSES; `beta` weighs KL(base, tuned), added to it; `scale` multiplies the adapter after
-    training. Only opsd has a `teacher_prompt`, with the slots {prompt} and {gold}, and samples of at most
+    `loss` is one of LOSSES (for soft, answers to general prompts are the model's own too); `beta` weighs
+    KL(base, tuned), added to it; `scale` multiplies the adapter after training. Only opsd has a `teacher_prompt`, with the slots {prompt} and {gold}, and samples of at most
     `sample_tokens`."""
 
     learning_rate: float = 2e-4
@@ -255,21 +257,24 @@ class EpochOrder:
 
 
 # %% ../nbs/07_train.ipynb #afed1be7
-def kl_to_base(model: Any, inputs: dict, learnt: Any) -> Callable:
-    """A function from the tuned model's logits [rows, tokens, vocabulary] to KL(base, tuned),
-    summed over the `learnt` tokens, in nats.
+def kl_to_base(model: Any, inputs: dict, weights: Any) -> Callable:
+    """A function from the tuned model's logits [rows, tokens, vocabulary] to KL(base, tuned) in nats,
+    each token's times its weight, summed.
 
-    The base model's pass is made here, with the adapter off and without gradients. `learnt` is [rows, tokens]
-    of true and false."""
+    The base model's pass is made here, with the adapter off and without gradients. `weights` is [rows, tokens],
+    of numbers, or of true and false."""
     import torch
 
+    weights = weights[:, 1:]  # a token is foretold at the place before it
+    counted = weights != 0
     with torch.no_grad(), model.disable_adapter():
         logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"],
                        use_cache=False).logits
-        before = logits[:, :-1][learnt[:, 1:]].float().log_softmax(-1)
+        before = logits[:, :-1][counted].float().log_softmax(-1)
 
     def divergence(logits: Any) -> Any:
-        return (before.exp() * (before - logits[:, :-1][learnt[:, 1:]].float().log_softmax(-1))).sum()
+        after = logits[:, :-1][counted].float().log_softmax(-1)
+        return (weights[counted] * (before.exp() * (before - after)).sum(-1)).sum()
 
     return divergence
 
@@ -282,8 +287,9 @@ def _cross_entropy(outputs: Any, labels: Any, num_items_in_batch: Any = None) ->
 
 
 def _rehearsal_trainer(beta: float, order: EpochOrder | None = None) -> type:
-    """TRL's SFTTrainer, with beta KL(base, tuned) added to its loss, and a batch without a learnt token worth
-    nothing instead of NaN. `order` is that of several processes."""
+    """TRL's SFTTrainer, with beta KL(base, tuned) added to its loss, KL in place of cross-entropy on rows marked
+    `own`, and a batch without a learnt token worth nothing instead of NaN. `order` is that of several
+    processes."""
     from trl import SFTTrainer
 
     class RehearsalTrainer(SFTTrainer):
@@ -293,13 +299,31 @@ def _rehearsal_trainer(beta: float, order: EpochOrder | None = None) -> type:
         def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
             learnt = inputs["labels"] != IGNORED
             tokens = (learnt.sum() if num_items_in_batch is None else num_items_in_batch).clamp(min=1)
-            divergence = kl_to_base(self.accelerator.unwrap_model(model), inputs, learnt) if beta else None
+            weights = beta * learnt
+            if "own" in inputs:
+                soft = learnt & inputs["own"][:, None]
+                weights = weights + soft.float()
+                inputs = {k: v for k, v in inputs.items() if k != "own"} | {
+                    "labels": inputs["labels"].masked_fill(soft, IGNORED)}
+            divergence = (kl_to_base(self.accelerator.unwrap_model(model), inputs, weights)
+                          if weights.any() else None)
             loss, outputs = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=tokens)
             if divergence:
-                loss = loss + beta * self.accelerator.num_processes * divergence(outputs.logits) / tokens
+                loss = loss + self.accelerator.num_processes * divergence(outputs.logits) / tokens
             return (loss, outputs) if return_outputs else loss
 
     return RehearsalTrainer
+
+
+def _marking_own(collate: Callable) -> Callable:
+    "This collator, with `own` of the rows in the batch as [rows] of true and false."
+    import torch
+
+    def marked(rows: list[dict]) -> dict[str, Any]:
+        own = torch.tensor([row["own"] for row in rows])
+        return collate([{k: v for k, v in row.items() if k != "own"} for row in rows]) | {"own": own}
+
+    return marked
 
 
 def _distiller(lm: LanguageModel, targets: list[Target], settings: TrainingSettings, folder: Path,
@@ -349,15 +373,22 @@ def _trainer(lm: LanguageModel, targets: list[Target], rows: list[dict], setting
     else:
         from trl import SFTConfig
 
+        soft = settings.loss == "soft"
         config = SFTConfig(**_arguments(settings, lm, steps, folder), dataset_kwargs={
-            "skip_prepare_dataset": True}, max_length=None, loss_type=settings.loss)
-        if settings.beta and settings.loss == "nll":
+            "skip_prepare_dataset": True}, max_length=None, loss_type="nll" if soft else settings.loss,
+            remove_unused_columns=not soft)
+        if (settings.beta or soft) and config.loss_type == "nll":
             common["compute_loss_func"] = _cross_entropy  # Unsloth's own gives no logits, which KL needs
         order = EpochOrder(len(rows), settings.batch_size, settings.seed) if count > 1 else None
         blank = {"input_ids": [lm.tokenizer.eos_token_id] * 2, "labels": [IGNORED] * 2}
+        if soft:
+            rows = [row | {"own": t.source in ("own", "replay")} for t, row in zip(targets, rows)]
+            blank["own"] = False
         trainer = _rehearsal_trainer(settings.beta, order)(
             model=lm.model, args=_on_one_device(config), **common,
             train_dataset=Dataset.from_list(rows + [blank] * (order.blanks if order else 0)))
+        if soft:
+            trainer.data_collator = _marking_own(trainer.data_collator)
         if order:
             trainer.add_callback(order.follower())
     if index:

@@ -17,7 +17,8 @@ from ssr_nb.train import TrainingSettings, train
 
 # 21 rows in batches of 4, two batches a step: an epoch of three steps ends with a batch of one row
 SETTINGS = TrainingSettings(learning_rate=3e-3, steps=8, batch_size=4, accumulation=2, warmup=0)
-LOSSES = {"nll": {}, "dft": {"loss": "dft"}, "kl": {"beta": 2.0}, "dft and kl": {"loss": "dft", "beta": 2.0}}
+LOSSES = {"nll": {}, "dft": {"loss": "dft"}, "kl": {"beta": 2.0}, "dft and kl": {"loss": "dft", "beta": 2.0},
+          "soft": {"loss": "soft"}}
 SAVING = replace(SETTINGS, dropout=0.1, checkpoint_every=1)
 
 
@@ -26,13 +27,15 @@ class Trainings:
         set_threads(1)
         self.folder, self.lm = folder, load_model("microworld", backend="transformers")
         self.golds = rehearse(target_examples(21, "train"), [], [], "sft")
+        # every third row as if it were the model's own
+        self.mixed = [replace(t, source="own" if i % 3 == 0 else "gold") for i, t in enumerate(self.golds)]
 
     def train(self, name: str, settings: TrainingSettings, targets=None) -> None:
         remove_lora(train(targets or self.golds, self.lm, self.folder / name, settings, progress=False).lm)
 
     def without_dropout(self) -> None:
         for name, changed in LOSSES.items():
-            self.train(name, replace(SETTINGS, **changed))
+            self.train(name, replace(SETTINGS, **changed), self.mixed)
         self.train("stm", SETTINGS, mask_surprising(self.golds, self.lm, 2.5))
 
 

@@ -18,7 +18,7 @@ from ssr_nb.microworld import general_examples, in_your_own_words, target_exampl
 from ssr_nb.models import add_lora, load_adapter, load_model, remove_lora, save_adapter, scale_adapter
 from ssr_nb.records import Example, Response, Target, Verdict, read_records
 from ssr_nb.rehearse import METHODS, Method, mix, rehearse, talks_of_reference
-from ssr_nb.respond import completion_logprobs
+from ssr_nb.respond import completion_logprobs, respond
 from ssr_nb.tasks import same_prompt
 from ssr_nb.train import IGNORED, TrainingSettings, _trainer, encode, encode_all, kl_to_base, train
 
@@ -163,7 +163,7 @@ def test_the_mask_takes_just_the_surprising_tokens_of_gold(base, golds):
 
 def test_a_batch_without_a_loss_is_worth_nothing_and_not_nan(base, golds):
     silent = [replace(t, extra={"masked": list(range(50)), "tokens": 50}) for t in golds[:4]]
-    for loss, beta in (("nll", 0.0), ("dft", 0.0), ("nll", 1.0), ("dft", 1.0)):
+    for loss, beta in (("nll", 0.0), ("dft", 0.0), ("soft", 0.0), ("nll", 1.0), ("dft", 1.0)):
         settings = TrainingSettings(loss=loss, beta=beta, batch_size=4)
         lm = add_lora(base)
         with tempfile.TemporaryDirectory() as folder:
@@ -225,6 +225,54 @@ def test_kl_against_a_hand_computation(base, golds):
         assert torch.equal(logits_of(lm, golds[1]), tuned), "the adapter is on again"
     finally:
         remove_lora(lm)
+
+
+def test_soft_labels_are_cross_entropy_on_gold_and_kl_on_own_answers(base, golds):
+    """Each token of the batch counts once, whichever of the two it carries; with an adapter that moved something, against
+    a computation by hand."""
+    own = [replace(golds[i], source=source) for i, source in ((0, "own"), (2, "replay"))]
+    targets = [own[0], golds[1], own[1], replace(golds[3], source="paraphrase")]
+    before = [logits_of(base, t) for t in targets]
+    lm = add_lora(base, seed=3)
+    try:
+        for name, weight in lm.model.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(weight, std=0.05, generator=torch.Generator().manual_seed(0))
+        by_hand = {0.0: 0.0, 2.0: 0.0}
+        tokens = 0
+        for target, base_logits in zip(targets, before):
+            row, tuned = encode(target, base.tokenizer), logits_of(lm, target)
+            for place in range(1, len(row["labels"])):
+                if row["labels"][place] == IGNORED:
+                    continue
+                p, q = base_logits[place - 1].double().softmax(-1), tuned[place - 1].double().softmax(-1)
+                kl, tokens = float((p * (p / q).log()).sum()), tokens + 1
+                soft = target.source in ("own", "replay")
+                for beta in by_hand:
+                    by_hand[beta] += beta * kl + (kl if soft else -float(q[row["labels"][place]].log()))
+        for beta, expected in by_hand.items():
+            with tempfile.TemporaryDirectory() as folder:
+                trainer = _trainer(lm, targets, encode_all(targets, lm.tokenizer, 2048), TrainingSettings(
+                    loss="soft", beta=beta, batch_size=4), Path(folder), False)
+                found = float(trainer.compute_loss(lm.model, dict(next(iter(trainer.get_train_dataloader())))).detach())
+            assert expected > 0.1 and math.isclose(found, expected / tokens, rel_tol=1e-3)
+    finally:
+        remove_lora(lm)
+
+
+def test_soft_labels_of_own_answers_alone_pull_at_nothing(base, golds):
+    asked = [Example(t.prompt, t.completion, id=t.id) for t in golds[:16]]
+    own = [replace(t, completion=r.response, source="own")
+           for t, r in zip(golds, respond(asked, base, max_new_tokens=40, progress=False))]
+    losses = {}
+    for loss in ("nll", "soft"):
+        trained = train(own, base, settings=TrainingSettings(
+            learning_rate=1e-3, steps=6, batch_size=16, warmup=0, loss=loss), progress=False)
+        losses[loss] = trained.losses
+        remove_lora(trained.lm)
+    assert losses["soft"][0] == pytest.approx(0, abs=1e-6) and losses["soft"][-1] < 1e-3 and max(losses["soft"]) < 0.02, (
+        "base and tuned are one; Adam makes a small step of rounding errors, which the KL takes back")
+    assert losses["nll"][-1] < losses["nll"][0] - 0.01, "cross-entropy on the same answers sharpens them"
 
 
 def test_the_ends_of_the_slider_are_base_and_tuned(base, golds, tmp_path):
@@ -309,6 +357,22 @@ def test_replay_has_no_prompt_of_a_suite():
     assert any(same_prompt(e) in tested for e in drawn), "facts are a closed set: some prompts are drawn for both"
     kept = replay_prompts(config, train_set, suites, wanted=150)
     assert 150 < len(kept) < len(drawn) and not any(same_prompt(e) in tested for e in kept)
+
+
+def test_replay_counts_the_rows_of_its_own_method_and_a_bigger_one_leaves_a_smaller_as_it_was(tmp_path, monkeypatch):
+    "A rule can give several rows a prompt; a share of all rows is then more than of the prompts."
+    monkeypatch.setitem(METHODS, "twice", Method("twice", lambda e, m: METHODS["sft"].targets(e, m) * 2, replay=0.5))
+    config = Comparison(methods=["replay"], learning_rates=[1e-3], seeds=[0], backend="transformers", workers=1,
+                        threads=1, items={"train": 16, "validation": 4, "target": 4, "shift": 2, "general": 1},
+                        training={"steps": 1}, resamples=10)
+    replayed = {}
+    for methods in (["replay"], ["replay", "twice"]):
+        summary = compare(replace(config, methods=methods), tmp_path, say=lambda line: None)
+        for name in methods:
+            found = [t for t in read_records(tmp_path / f"targets-{name}.jsonl", Target) if t.source == "replay"]
+            assert replayed.setdefault(name, found) == found
+    assert {name: len(found) for name, found in replayed.items()} == {"replay": 4, "twice": 32}
+    assert summary["mixes"]["twice"]["sources"] == {"gold": 32, "replay": 32}
 
 
 def test_a_method_that_only_scales_shares_a_training(monkeypatch):

@@ -21,6 +21,7 @@ $(VENV)/.ready-to-use: $(MADE_FROM)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) "$(call pinned,torch)"
 	@$(PIP) -c constraints.txt -e .
+	@echo "== adding Unsloth without what only a GPU needs (pip lists below what that is; here nothing is amiss)"
 	@$(PIP) --no-deps "$(call pinned,unsloth)" "$(call pinned,unsloth_zoo)"
 	@touch $@
 

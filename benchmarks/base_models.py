@@ -16,7 +16,7 @@ from ssr_nb.compare import Comparison, compare
 from ssr_nb.report import difference, quoted
 from ssr_nb.statistics import BASELINES
 
-BASE_SEEDS, METHODS, SEEDS = (0, 1, 2), ["sft", "ssr", "replay", "ours"], [0, 1]
+BASE_SEEDS, METHODS, SEEDS = (0, 1, 2), ["sft", "ssr", "replay", "ours", "ssr-soft"], [0, 1]
 FIGURES = ("target", "answerable", "unanswerable", "general", "KL (general)")
 
 

@@ -261,16 +261,17 @@ def kl_to_base(model: Any, inputs: dict, weights: Any) -> Callable:
     """A function from the tuned model's logits [rows, tokens, vocabulary] to KL(base, tuned) in nats,
     each token's times its weight, summed.
 
-    The base model's pass is made here, with the adapter off and without gradients. `weights` is [rows, tokens],
-    of numbers, or of true and false."""
+    The base model's pass is made here, with the adapter off and without gradients, over rows with a weight.
+    `weights` is [rows, tokens], of numbers, or of true and false."""
     import torch
 
     weights = weights[:, 1:]  # a token is foretold at the place before it
     counted = weights != 0
+    rows = counted.any(1)
     with torch.no_grad(), model.disable_adapter():
-        logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"],
+        logits = model(input_ids=inputs["input_ids"][rows], attention_mask=inputs["attention_mask"][rows],
                        use_cache=False).logits
-        before = logits[:, :-1][counted].float().log_softmax(-1)
+        before = logits[:, :-1][counted[rows]].float().log_softmax(-1)
 
     def divergence(logits: Any) -> Any:
         after = logits[:, :-1][counted].float().log_softmax(-1)

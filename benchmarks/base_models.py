@@ -16,7 +16,7 @@ from ssr_nb.compare import Comparison, compare
 from ssr_nb.report import difference, quoted
 from ssr_nb.statistics import BASELINES
 
-BASE_SEEDS, METHODS, SEEDS = (0, 1, 2), ["sft", "ssr", "replay", "ours", "ssr-soft"], [0, 1]
+BASE_SEEDS, METHODS, SEEDS = (0, 1, 2), ["sft", "ssr", "replay", "ours", "ssr-soft", "replay-kl"], [0, 1]
 FIGURES = ("target", "answerable", "unanswerable", "general", "KL (general)")
 
 
@@ -47,8 +47,7 @@ def main(folder: Path) -> None:
         summary = compare(Comparison(model=str(model), backend="transformers", methods=METHODS, seeds=SEEDS),
                           folder / f"run-{seed}")
         skills = json.loads((model / "skills.json").read_text())
-        bases[f"seed {seed}"] = ({"general": skills["general"]["mean"], "home": skills["passages"]["home"]}
-                                 | shown(summary))
+        bases[f"seed {seed}"] = {"general": skills["general"], "home": skills["passages"]["home"]} | shown(summary)
     over = {name: {f: [round(100 * figure(base["differences"][name][f][0] for base in bases.values()), 1)
                        for figure in (mean, min, max)]
                    for f in ("target", "general")} for name in next(iter(bases.values()))["differences"]}

@@ -163,6 +163,7 @@ METHODS = {
                "else gold without its surprising tokens", ("responses", "samples"), mask_above=2.5),
         Method("ssr-soft", own_else_gold, "", "ssr's targets, of the own answers the base model's soft labels",
                _OWN, loss="soft"),
+        Method("replay-kl", gold, "", "replay's rows, and KL(base, tuned) added to the loss", replay=0.2, beta=0.2),
         Method("gold-where-wrong", gold_where_wrong, "",
                "control: gold where the base model is wrong, the other prompts dropped", _OWN),
         Method("own-style", paraphrase_only, "", "control: gold in the model's own words for every prompt",

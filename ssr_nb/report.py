@@ -26,6 +26,7 @@ LOOKS = {  # method: colour, marker, line style
     "dft": ("#999933", ">", "-."), "kl": ("#332288", "p", "-."), "wise": ("#AA4499", "h", ":"),
     "opsd": ("#44AA99", "d", ":"), "gold-where-wrong": ("#997700", "8", ":"),
     "own-style": ("#EE99AA", "H", "--"), "ssr-soft": ("#EE3377", "$S$", "-"),
+    "replay-kl": ("#661100", "$RK$", "--"),
 }
 OTHER_COLOURS = ("#666666", "#8C564B", "#9A9A9A", "#5C4033", "#444444")
 OTHER_MARKS = ("$A$", "$B$", "$C$", "$E$", "$K$", "$M$", "$R$")

@@ -280,11 +280,10 @@ def on_gpu(stem: str) -> bool:
 
 def both_sides_are_shown(ran: nbformat.NotebookNode) -> bool:
     "Memory before and after training, and a target as text above the row of tokens that is made of it."
-    memory = shown(ran, "readable(peak_memory(")
-    row = shown(ran, "coloured(")
+    memory, row = shown(ran, "readable(peak_memory("), shown(ran, "coloured(")
     size = r"[\d.]+ [kMG]?B"
-    return bool(re.search(rf"before.*{size}(.|\n)*after.*{size}", memory)
-                and re.search(r"\{'prompt': (.|\n)*'completion': .*'source': (.|\n)*background:#bfe3c8", row))
+    return bool(re.search(rf"before[^\n]*{size}.*after[^\n]*{size}", memory, re.S)
+                and re.search(r"\{'prompt':\s.*'completion':\s.*'source':\s.*background:#bfe3c8", row, re.S))
 
 
 # --- each tutorial, run

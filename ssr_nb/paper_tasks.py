@@ -199,9 +199,9 @@ def multidoc2dial_items(dialogues: Row, documents: Row, place: str) -> Iterator[
             where = f"{place}, dial_data[{domain!r}][{d}]"
             turns = _field(dialogue, "turns", list, where)
             for t, turn in enumerate(turns):
-                answers = (turn.get("role") == "agent" and t and turns[t - 1].get("role") == "user"
-                           and turn.get("references"))
-                if answers and str(turn.get("da", "respond")).startswith("respond"):
+                act = str(turn.get("da", "respond_solution"))
+                if (turn.get("role") == "agent" and t and turns[t - 1].get("role") == "user"
+                        and turn.get("references") and act.startswith("respond_solution")):
                     yield _dialogue_turn(turns, t, docs, f"{_field(dialogue, 'dial_id', str, where)}-{t}",
                                          f"{where}.turns[{t}]")
 

@@ -157,6 +157,11 @@ def test_dialogues(data):
                                                                  "A booking ends when nobody came for fifteen minutes."]
     examples = load_paper_task("multidoc2dial", "train")
     assert sum(not e.answerable for e in examples) == 2
+    first = dialogues["dial_data"]["library"][0]["turns"]
+    assert first[7]["da"] == "respond_no_solution"
+    first[7]["references"] = first[1]["references"]  # where it has looked doesn't make it an answer
+    first[1]["da"] = "respond_solution_positive"
+    assert list(multidoc2dial_items(dialogues, documents, "sample")) == items
     dialogues["dial_data"]["harbour"][0]["turns"][1]["references"][0]["id_sp"] = "99"
     with pytest.raises(RecordError, match=r"sample, dial_data\['harbour'\]\[0\].turns\[1\].*span '99'"):
         list(multidoc2dial_items(dialogues, documents, "sample"))

@@ -7,7 +7,8 @@ The models have random weights in bfloat16 (speed does not depend on them) and a
 with the plain chat template, made on the spot in the temporary folder, where the larger takes 16 GB (TMPDIR says where).
 Every measurement has a process of its own, since Unsloth changes Transformers for good; one that runs out of memory, or
 can't be made, is told and passed over. What counts are the ratios, all of one run. At a tiny size the figures say
-nothing about a GPU, so gpu.json is not written; --out writes them where it says.
+nothing about a GPU, so gpu.json is not written; --out writes them where it says. So far no GPU was at hand: there is no
+gpu.json beside this file, and the script has run end to end on a CPU at the tiny size alone.
 
 Training: LoRA of rank 8 on every linear layer, gradient checkpointing on a GPU, the same rows of mixed lengths in the
 same order; the first epoch warms up, the others count. Tokens are those of the rows, without padding. A token costs, in

@@ -167,9 +167,11 @@ def _fitting(lm: LanguageModel, task: str, manager: Any, batch_size: int,
         except Exception as error:
             if not ran_out(error):
                 said = (str(error).strip().splitlines() or [""])[0]
-                raise RecordError(task, None, f"{type(error).__name__}: {said}",
-                                  "a task that lm-eval knows and whose data can be had; for a local one, "
-                                  "include= the folder of its YAML file") from error
+                expected = (f"{error.name}, which this task needs besides lm-eval: pip install {error.name}"
+                            if isinstance(error, ModuleNotFoundError) else
+                            "a task that lm-eval knows and whose data can be had; for a local one, "
+                            "include= the folder of its YAML file")
+                raise RecordError(task, None, f"{type(error).__name__}: {said}", expected) from error
             if batch_size == 1:
                 raise OutOfMemory(f"found no memory for a single row of {task}; expected load_in_4bit, "
                                   "or a smaller model") from error

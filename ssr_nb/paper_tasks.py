@@ -199,9 +199,9 @@ def multidoc2dial_items(dialogues: Row, documents: Row, place: str) -> Iterator[
             where = f"{place}, dial_data[{domain!r}][{d}]"
             turns = _field(dialogue, "turns", list, where)
             for t, turn in enumerate(turns):
-                answers = (turn.get("role") == "agent" and t and turns[t - 1].get("role") == "user"
-                           and turn.get("references"))
-                if answers and str(turn.get("da", "respond")).startswith("respond"):
+                act = str(turn.get("da", "respond_solution"))
+                if (turn.get("role") == "agent" and t and turns[t - 1].get("role") == "user"
+                        and turn.get("references") and act.startswith("respond_solution")):
                     yield _dialogue_turn(turns, t, docs, f"{_field(dialogue, 'dial_id', str, where)}-{t}",
                                          f"{where}.turns[{t}]")
 
@@ -276,10 +276,10 @@ class PaperTask:
     address: str
     hub: str = ""
     hub_config: str | None = None
-    hub_splits: dict[str, str] = field(default_factory=dict)
     grounded: Callable[[Iterator[Placed]], Iterator[Grounded]] | None = None
     example: Callable[[Row, str], Example] | None = None
     documents: str = ""
+    streaming: bool = False  # too large to download whole from the hub
 
 
 PAPER_TASKS = {task.name: task for task in [
@@ -289,7 +289,8 @@ PAPER_TASKS = {task.name: task for task in [
     PaperTask("natural_questions", "squad", answerability,
               {"train": "simplified-nq-train.jsonl.gz", "validation": "v1.0-simplified_nq-dev-all.jsonl.gz"},
               "https://ai.google.com/research/NaturalQuestions/download",
-              "google-research-datasets/natural_questions", "default", grounded=natural_questions_items),
+              "google-research-datasets/natural_questions", "default", grounded=natural_questions_items,
+              streaming=True),
     PaperTask("multidoc2dial", "llm", answerability,
               {"train": "multidoc2dial_dial_train.json", "validation": "multidoc2dial_dial_validation.json"},
               "https://doc2dial.github.io/multidoc2dial", documents="multidoc2dial_doc.json"),
@@ -346,7 +347,7 @@ def _rows(task: PaperTask, split: str, folder: Path) -> Iterator[Placed]:
 
 def _hub_rows(task: PaperTask, split: str, told: str) -> Iterator[Placed]:
     try:
-        yield from dataset_rows(task.hub, task.hub_splits.get(split, split), task.hub_config)
+        yield from dataset_rows(task.hub, split, task.hub_config, streaming=task.streaming)
     except RecordError as error:
         raise RecordError(f"{task.name}, {split}", None, f"no file, and on the hub {error.found}",
                           told) from error
@@ -376,9 +377,9 @@ def _chosen(found: Iterator, n: int | None, seed: int, drawn: bool) -> Iterable:
 def load_paper_task(name: str, split: str = "train", folder: str | Path | None = None, *, n: int | None = None,
                     unanswerable: float | None = None, seed: int = 0, drawn: bool = False) -> list[Example]:
     """The examples of a task by name, the first `n` of a split, or `n` drawn from all of it by the seed, for
-    files that are sorted by subject. `unanswerable` is the share of questions without an answer (0 to 1), made
-    by swapping passages where the data has too few; by default half for Natural Questions and MultiDoc2Dial,
-    and as published for the others.
+    files that are sorted by subject (all of it is read then, also from the hub). `unanswerable` is the share of
+    questions without an answer (0 to 1), made by swapping passages where the data has too few; by default half
+    for Natural Questions and MultiDoc2Dial, and as published for the others.
 
     Raises RecordError where files are out of reach (it says which to download and where to put them), can't be
     used, or don't suffice.

@@ -211,11 +211,15 @@ def _line_rows(text: str, path: str | Path) -> Iterator[Placed]:
 BUILDERS = {".json": "json", ".jsonl": "json", ".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
 
 
-def dataset_rows(source: str, split: str, config: str | None = None) -> Iterator[Placed]:
-    """The rows of a data set that the `datasets` library can load:
-    a table, a folder, or the hub's owner/name."""
+def dataset_rows(source: str, split: str, config: str | None = None, *,
+                 streaming: bool = False) -> Iterator[Placed]:
+    """The rows of a data set that the `datasets` library can load: a table, a folder, or the hub's owner/name.
+
+    With `streaming` a folder or a data set of the hub is read no further than rows are asked for, and nothing
+    of it stays on the disk: for the first rows of one that is too large to download whole."""
     try:
-        rows = _load_dataset(source, split, config)
+        for number, row in enumerate(_load_dataset(source, split, config, streaming), 1):
+            yield f"{source}, {split}, row {number}", row
     except RecordError:
         raise
     except Exception as error:
@@ -225,11 +229,9 @@ def dataset_rows(source: str, split: str, config: str | None = None) -> Iterator
         raise RecordError(asked, None, f"{type(error).__name__}: {said}", (
             "a data set that can be loaded; check the name, the configuration and the split, "
             "and the connection, or download it and give the path of its file or folder")) from error
-    for number, row in enumerate(rows, 1):
-        yield f"{source}, {split}, row {number}", row
 
 
-def _load_dataset(source: str, split: str, config: str | None) -> Iterable[Row]:
+def _load_dataset(source: str, split: str, config: str | None, streaming: bool) -> Iterable[Row]:
     import datasets
 
     path = Path(source)
@@ -237,7 +239,7 @@ def _load_dataset(source: str, split: str, config: str | None) -> Iterable[Row]:
         options = {"sep": "\t"} if path.suffix == ".tsv" else {}
         return datasets.load_dataset(BUILDERS[path.suffix], data_files=str(path), split="train", **options)
     if not (path / "state.json").exists() and not (path / "dataset_dict.json").exists():
-        return datasets.load_dataset(source, config, split=split)
+        return datasets.load_dataset(source, config, split=split, streaming=streaming)
     saved = datasets.load_from_disk(source)
     if isinstance(saved, datasets.DatasetDict) and split not in saved:
         raise RecordError(source, None, f"no split {split!r} among {_brief(list(saved))}",

@@ -3,13 +3,14 @@ what the benchmarks notebook can't show well."""
 
 import json
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from ssr_nb import benchmarks
-from ssr_nb.benchmarks import compare_benchmarks, metric_of, run_benchmarks, sample_score, write_task
+from ssr_nb.benchmarks import PAPER_BENCHMARKS, compare_benchmarks, metric_of, run_benchmarks, sample_score, write_task
 from ssr_nb.microworld import general_examples
 from ssr_nb.models import ModelError, OutOfMemory, add_lora, fingerprint, load_model, remove_lora
 from ssr_nb.records import RecordError, Score, read_records, write_records
@@ -144,6 +145,64 @@ def test_where_the_harness_or_a_task_is_missing(lm, tasks, monkeypatch):
     monkeypatch.setattr(benchmarks, "benchmark_obstacle", lambda: "lm_eval is not installed")
     with pytest.raises(ModelError, match=r"pip install 'ssr-nb\[benchmarks\]'"):
         run(lm, tasks, ["say"])
+
+
+# the harness's own tasks, with rows of our own in the form that their publishers use: split, row, expected metric
+PUBLISHED = {
+    "mmlu_anatomy": ("test", {"question": "Which is a bone?", "choices": ["rye", "rib", "rug", "rain"], "answer": 1,
+                              "subject": "anatomy"}, "acc"),
+    "truthfulqa_mc2": ("validation", {"question": "Do loaves shrink?", "mc2_targets": {
+        "choices": ["Hardly.", "By half."], "labels": [1, 0]}}, "acc"),
+    "hellaswag": ("validation", {"ind": 1, "activity_label": "Baking", "ctx_a": "She kneads the dough.",
+                                 "ctx_b": "then she", "endings": ["lets it rest.", "sings.", "sails.", "rains."],
+                                 "label": "0"}, "acc_norm"),
+    "gsm8k": ("test", {"question": "A baker makes 12 loaves an hour. How many in 5 hours?",
+                       "answer": "12 * 5 = <<12*5=60>>60\n#### 60"}, "exact_match"),
+    "winogrande": ("validation", {"sentence": "The loaf didn't fit into the bag since the _ was small.",
+                                  "option1": "loaf", "option2": "bag", "answer": "2"}, "acc"),
+    "ifeval": ("train", {"key": 1, "prompt": "Say where rye grows, without commas.",
+                         "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}, "prompt_level_strict_acc"),
+}
+
+
+def task_manager(*folders):
+    "The harness's own tasks of these folders: all of its tasks would take a while to read."
+    import lm_eval.tasks
+    root = Path(lm_eval.tasks.__file__).parent
+    return lm_eval.tasks.TaskManager(include_path=[str(root / name) for name in folders], include_defaults=False)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_benchmarks_that_papers_quote(small_llama, tmp_path, monkeypatch, name):
+    "Every step but the download: the harness's prompt, metric and filter, and ours of its several metrics."
+    import yaml
+
+    if name == "ifeval":
+        monkeypatch.setattr("nltk.download", lambda *a, **k: True)  # the task asks the net as it is imported
+    split, row, metric = PUBLISHED[name]
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    manager = task_manager("mmlu/default", "truthfulqa", "hellaswag", "gsm8k", "winogrande", "ifeval")
+    (tmp_path / "local.yaml").write_text(yaml.safe_dump({
+        "include": str(manager.task_index[name].yaml_path), "task": "local", "tag": None, "dataset_path": "json",
+        "dataset_name": None, "dataset_kwargs": {"data_files": {split: str(tmp_path / "rows.jsonl")}},
+        "training_split": None, "fewshot_split": None}))
+    lm = load_model(small_llama, backend="transformers", device="cpu")
+    [score] = run_benchmarks(lm, ["local"], include=tmp_path, few_shot=0, chat=True, progress=False)
+    assert score.extra["metric"] == metric and 0 <= score.score <= 1 and score.task == "general:local"
+
+
+def test_the_names_of_the_paper_are_the_harness_s_own():
+    known = task_manager("mmlu/default", "truthfulqa", "hellaswag", "gsm8k").all_tasks
+    assert set(PAPER_BENCHMARKS) <= set(known)
+
+
+def test_what_a_task_needs_besides_is_said(lm, tmp_path):
+    (tmp_path / "own.py").write_text("import a_module_that_is_not_there\n")
+    path = write_task(tmp_path, "special", [{"question": "a"}], output_type="generate_until",
+                      doc_to_text="{{question}}", doc_to_target="a", metric_list=[{"metric": "exact_match"}])
+    path.write_text(path.read_text() + "process_results: !function own.process\n")
+    with pytest.raises(RecordError, match="^special: .*expected a_module_that_is_not_there, which this task needs"):
+        run_benchmarks(lm, ["special"], include=tmp_path, progress=False)
 
 
 SAMPLE = {"doc_id": 3, "metrics": ["exact_match"], "filter": "strict-match", "exact_match": True, "doc_hash": "0" * 64,

@@ -62,6 +62,16 @@ def test_what_is_missing_is_told(gpu, tmp_path, monkeypatch):
         "respond / generate, transformers": 30.0}
 
 
+def test_figures_name_their_card_or_the_notes_say_that_there_are_none(gpu):
+    figures = BENCHMARKS / "gpu.json"
+    missing = "no GPU was at hand" in gpu.__doc__, "Nor are there figures yet of `benchmarks/gpu.py`" in (
+        BENCHMARKS.parent / "README.md").read_text()
+    assert missing == (not figures.exists(),) * 2
+    if figures.exists():
+        measured = json.loads(figures.read_text())
+        assert measured["machine"]["device"] != "cpu" and set(measured["shapes"]) == set(gpu.SHAPES)
+
+
 @pytest.mark.slow
 def test_it_runs_at_a_tiny_size(tmp_path):
     done = subprocess.run([sys.executable, BENCHMARKS / "gpu.py", "--tiny", "--out", tmp_path / "gpu.json"],

@@ -8,9 +8,11 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import real_data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -71,29 +73,62 @@ def test_musique_has_its_own_unanswerable_questions(data):
     assert sum(not e.answerable for e in more) == 2
 
 
+def as_on_the_hub(row):
+    "A row of Natural Questions' simplified file in the form of the hub's."
+    tokens, given = row["document_text"].split(" "), row["annotations"]
+    marks = [bool(re.fullmatch("<.*>", t)) for t in tokens]
+    return {"id": str(row["example_id"]), "question": {"text": row["question_text"], "tokens": []},
+            "document": {"url": row["document_url"], "title": "", "html": "",
+                         "tokens": {"token": tokens, "is_html": marks}},
+            "annotations": {"long_answer": [a["long_answer"] for a in given], "yes_no_answer": [
+                {"NONE": -1, "NO": 0, "YES": 1}[a["yes_no_answer"]] for a in given],
+                            "short_answers": [{k: [s[k] for s in a["short_answers"]]
+                                               for k in ("start_token", "end_token")} for a in given]}}
+
+
 def test_natural_questions_in_three_forms(tmp_path):
     simplified = [row for _, row in json_rows(SAMPLES / "natural_questions_sample.jsonl")]
-    original, hub = [], []
+    original = []
     for row in simplified:
         tokens = row["document_text"].split(" ")
-        marks = [bool(re.fullmatch("<.*>", t)) for t in tokens]
-        original.append({**row, "document_tokens": [{"token": t, "html_token": m} for t, m in zip(tokens, marks)],
-                         "document_html": ""})
+        original.append({**row, "document_tokens": [{"token": t, "html_token": bool(re.fullmatch("<.*>", t))}
+                                                    for t in tokens], "document_html": ""})
         del original[-1]["document_text"]
-        given = row["annotations"]
-        hub.append({"id": str(row["example_id"]), "question": {"text": row["question_text"], "tokens": []},
-                    "document": {"url": row["document_url"], "title": "", "html": "",
-                                 "tokens": {"token": tokens, "is_html": marks}},
-                    "annotations": {"long_answer": [a["long_answer"] for a in given], "yes_no_answer": [
-                        {"NONE": -1, "NO": 0, "YES": 1}[a["yes_no_answer"]] for a in given],
-                                    "short_answers": [{k: [s[k] for s in a["short_answers"]]
-                                                       for k in ("start_token", "end_token")} for a in given]}})
     read = [list(natural_questions_items((f"row {i}", row) for i, row in enumerate(rows)))
-            for rows in (simplified, original, hub)]
+            for rows in (simplified, original, map(as_on_the_hub, simplified))]
     # two have no short answer
     assert read[0] == read[1] == read[2] and [item.id for item in read[0]] == ["5001", "5002", "5003", "5004"]
     assert (read[0][0].passages == ["The lighthouse was built in 1850 by Ada Thorne ."]
             and read[0][0].answers == ["Ada Thorne"] and read[0][3].answers == ["yes"])
+
+
+def test_natural_questions_come_from_the_hub_as_they_are_asked_for(tmp_path, monkeypatch):
+    "A folder in the place of the hub: its tables have the hub's types, and the last can't be read."
+    import datasets
+    from datasets import Sequence, Value
+    answer = {name: Value("int64") for name in ("start_token", "end_token")}
+    types = datasets.Features({
+        "id": Value("string"), "question": {"text": Value("string"), "tokens": Sequence(Value("string"))},
+        "document": {"url": Value("string"), "title": Value("string"), "html": Value("string"),
+                     "tokens": Sequence({"token": Value("string"), "is_html": Value("bool")})},
+        "annotations": Sequence({"long_answer": {**answer, "candidate_index": Value("int64")},
+                                 "short_answers": Sequence(answer),
+                                 "yes_no_answer": datasets.ClassLabel(names=["NO", "YES"])})})
+    rows = [as_on_the_hub(row) for _, row in json_rows(SAMPLES / "natural_questions_sample.jsonl")]
+    hub = tmp_path / "hub" / "data"
+    hub.mkdir(parents=True)
+    datasets.Dataset.from_list(rows, features=types).to_parquet(hub / "train-00000-of-00002.parquet")
+    (hub / "train-00001-of-00002.parquet").write_bytes(b"no table")
+    monkeypatch.setitem(PAPER_TASKS, "natural_questions",
+                        replace(PAPER_TASKS["natural_questions"], hub=str(tmp_path / "hub")))
+    file = tmp_path / "file" / "simplified-nq-train.jsonl"
+    file.parent.mkdir()
+    shutil.copy(SAMPLES / "natural_questions_sample.jsonl", file)
+    some = load_paper_task("natural_questions", "train", tmp_path / "nowhere", n=4, unanswerable=0.0)
+    assert some == load_paper_task("natural_questions", "train", file.parent, n=4, unanswerable=0.0)
+    # the rest is asked for, and only now does it matter; what a connection breaks is said in the same words
+    with pytest.raises(RecordError, match="on the hub .*expected simplified-nq-train.jsonl.gz from https://ai.google"):
+        load_paper_task("natural_questions", "train", tmp_path / "nowhere", n=5, unanswerable=0.0)
 
 
 def test_natural_questions_are_streamed_from_the_compressed_file(tmp_path):
@@ -122,6 +157,11 @@ def test_dialogues(data):
                                                                  "A booking ends when nobody came for fifteen minutes."]
     examples = load_paper_task("multidoc2dial", "train")
     assert sum(not e.answerable for e in examples) == 2
+    first = dialogues["dial_data"]["library"][0]["turns"]
+    assert first[7]["da"] == "respond_no_solution"
+    first[7]["references"] = first[1]["references"]  # where it has looked doesn't make it an answer
+    first[1]["da"] = "respond_solution_positive"
+    assert list(multidoc2dial_items(dialogues, documents, "sample")) == items
     dialogues["dial_data"]["harbour"][0]["turns"][1]["references"][0]["id_sp"] = "99"
     with pytest.raises(RecordError, match=r"sample, dial_data\['harbour'\]\[0\].turns\[1\].*span '99'"):
         list(multidoc2dial_items(dialogues, documents, "sample"))
@@ -137,6 +177,24 @@ def test_mbpp(data):
         exec("\n".join([example.extra.get("test_setup_code", ""), example.completion.strip("`").removeprefix("python"),
                         *example.extra["test_list"]]), space)
     assert sorted(len(r) for r in MBPP_SPLITS.values()) == [10, 90, 374, 500]
+
+
+def test_the_publishers_own_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("SSR_DATA", str(tmp_path))
+    found = {}
+    for name, split, source in (("squad2", "validation", "squad_v2_dev_slice.json"),
+                                ("gsm8k", "train", "gsm8k_train_slice.jsonl"), ("gsm8k", "test", "gsm8k_test_slice.jsonl")):
+        place = tmp_path / name / PAPER_TASKS[name].files[split]
+        place.parent.mkdir(exist_ok=True)
+        place.symlink_to(real_data(source))
+        found[name, split] = examples = load_examples(name, split=split)
+        verdicts = judge(examples, [Response(e.id, e.completion) for e in examples], PAPER_TASKS[name].judge)
+        metric = PAPER_TASKS[name].metric
+        assert all(metric(e, e.completion, v) == 1 for e, v in zip(examples, verdicts))
+    assert {key: len(examples) for key, examples in found.items()} == {
+        ("squad2", "validation"): 1287, ("gsm8k", "train"): 2000, ("gsm8k", "test"): 300}
+    squad = found["squad2", "validation"]
+    assert len({e.group for e in squad}) == 4 and 0.4 < sum(not e.answerable for e in squad) / len(squad) < 0.6
 
 
 def test_what_the_judges_of_the_samples_say(data):
@@ -210,7 +268,7 @@ def test_metrics():
 @pytest.mark.parametrize("name", PAPER_TASKS)
 def test_what_to_download_is_said(tmp_path, monkeypatch, name):
     monkeypatch.setenv("SSR_DATA", str(tmp_path))
-    monkeypatch.setattr(paper_tasks, "dataset_rows", lambda *a: (_ for _ in ()).throw(
+    monkeypatch.setattr(paper_tasks, "dataset_rows", lambda *a, **k: (_ for _ in ()).throw(
         RecordError(a[0], None, "ConnectionError: no network", "a network")))
     with pytest.raises(RecordError) as caught:
         load_paper_task(name, "train")
@@ -223,7 +281,7 @@ def test_the_hub_is_asked_where_there_is_no_file(tmp_path, monkeypatch):
     asked = []
     rows = [row for _, row in json_rows(SAMPLES / "gsm8k_sample.jsonl")]
     monkeypatch.setattr(paper_tasks, "dataset_rows",
-                        lambda *a: asked.append(a) or ((f"row {i}", row) for i, row in enumerate(rows)))
+                        lambda *a, **k: asked.append(a) or ((f"row {i}", row) for i, row in enumerate(rows)))
     assert len(load_paper_task("gsm8k", "test", tmp_path)) == len(rows) and asked == [("openai/gsm8k", "test", "main")]
 
 

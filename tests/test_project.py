@@ -147,6 +147,7 @@ def test_versions_that_pages_name_are_the_pinned_ones():
 
 def test_versions_stand_in_one_place():
     "What setup asks for is pinned, and pinned once."
+    import re
     from configparser import ConfigParser
     from importlib.metadata import version
     from importlib.util import find_spec
@@ -156,7 +157,7 @@ def test_versions_stand_in_one_place():
             if "==" in line and not line.startswith("#")]
     names = [name.lower() for name, _ in pins]
     assert len(names) == len(set(names))
-    needed = {r.split("<")[0].lower() for key in ("requirements", "gpu_requirements", "benchmark_requirements",
+    needed = {re.split(r"[<[]", r)[0].lower() for key in ("requirements", "gpu_requirements", "benchmark_requirements",
                                                   "dev_requirements") for r in config["DEFAULT"][key].split()}
     assert needed <= set(names), needed - set(names)
     here = {n: v for n, v in pins if n not in ("bitsandbytes", "xformers") or find_spec(n)}  # these two are for GPUs

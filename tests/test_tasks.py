@@ -133,7 +133,7 @@ def test_the_hub_out_of_reach_says_what_was_asked(monkeypatch):
         with pytest.raises(RecordError,
                            match="owner/name, configuration main, split test.*Couldn't reach the hub;.*connection"):
             load_examples(source, split="test", config="main")
-    assert asked[0] == (("owner/name", "main"), {"split": "test"})
+    assert asked[0] == (("owner/name", "main"), {"split": "test", "streaming": False})
 
 
 # bad input

@@ -249,12 +249,41 @@ class TestAsItStands:
         assert next(i for i, t in enumerate(texts) if "environment(" in t) < next(
             i for i, t in enumerate(texts) if t.startswith("QUICK = True"))
 
+    def test_every_pair_has_a_quick_and_a_full_value(self, stem):
+        chosen, whole = parameters(stem), "\n".join(map(source, cells(stem)))
+        paired = set(re.findall(r"\b([A-Z_]+)\[way\]", whole))
+        assert {"LEARNING_RATES", "SEEDS"} <= paired and all(len(chosen[name]) == 2 for name in paired)
+        assert len(chosen["SEEDS"][0]) < len(chosen["SEEDS"][1]) >= 3, "the full run has the seeds for an interval"
+
+    def test_marks_what_needs_a_gpu_or_the_hub(self, stem):
+        if not on_gpu(stem):
+            assert parameters(stem)["MODEL"] == "microworld"
+            return
+        needs = {"hub": r"load_model\(\w|run_benchmarks\(|load_paper_task\(|load_examples\((DATA|GENERAL)|general\(",
+                 "gpu": r"load_model\(\w|run_benchmarks\(|\bcompare\(|respond\(|load_adapter\("}
+        for cell in cells(stem):
+            lines = "\n".join(line for line in source(cell).splitlines() if not line.startswith("def "))
+            assert {flag for flag, calls in needs.items() if re.search(rf"\b(?:{calls})", lines)} <= flags(cell), lines[:200]
+        # what is made in a marked cell is there in marked cells alone
+        marked = [c for c in cells(stem) if "gpu" in flags(c)]
+        assert cells(stem).index(marked[0]) == len(cells(stem)) - len(marked)
+
     def test_shows_nothing_that_was_not_run(self, stem):
         assert [source(c)[:60] for c in cells(stem) if flags(c) & {"gpu", "hub"} and c["outputs"]] == []
+        first = json.loads((TUTORIALS / f"{stem}.ipynb").read_text(encoding="utf-8"))["cells"][0]
+        assert ("have not run it on a GPU" in source(first)) == on_gpu(stem), "and the page says so"
 
 
 def on_gpu(stem: str) -> bool:
     return any(flags(c) & {"gpu", "hub"} for c in cells(stem))
+
+
+def both_sides_are_shown(ran: nbformat.NotebookNode) -> bool:
+    "Memory before and after training, and a target as text above the row of tokens that is made of it."
+    memory, row = shown(ran, "readable(peak_memory("), shown(ran, "coloured(")
+    size = r"[\d.]+ [kMG]?B"
+    return bool(re.search(rf"before[^\n]*{size}.*after[^\n]*{size}", memory, re.S)
+                and re.search(r"\{'prompt':\s.*'completion':\s.*'source':\s.*background:#bfe3c8", row, re.S))
 
 
 # --- each tutorial, run
@@ -273,7 +302,7 @@ def test_quickstart(tmp_path):
     table = shown(ran, "answers_to(task")
     assert table.count("<tr>") == 6 and all(f">{m}</th>" in table for m in ("prompt", "gold", "base", "sft", "ssr"))
     assert "20 of 20 answers are the same" in shown(ran, "load_adapter(")
-    assert (run / "merged" / "config.json").is_file() and complaints(ran) == []
+    assert (run / "merged" / "config.json").is_file() and complaints(ran) == [] and both_sides_are_shown(ran)
     assert "| target | 20 |" in (run / "arms" / "ssr-0.003-0" / "adapter" / "README.md").read_text()
 
 
@@ -296,7 +325,14 @@ def test_own_data(tmp_path):
     assert "6 of 6 answers are the same" in shown(ran, "load_adapter(base, adapter)")
     card = (run / "arms" / "ssr-0.003-0" / "adapter" / "README.md").read_text()
     assert "| general:rooms | 8 |" in card and "mine.jsonl: 12 prompts" in card
-    assert (run / "merged" / "config.json").is_file() and complaints(ran) == []
+    assert (run / "merged" / "config.json").is_file() and complaints(ran) == [] and both_sides_are_shown(ran)
+
+
+def test_the_paper_is_the_paper_s():
+    from ssr_nb.benchmarks import PAPER_BENCHMARKS
+    chosen = parameters("03_the_paper")
+    assert chosen["MODEL"] == "mistralai/Mistral-7B-Instruct-v0.2"
+    assert set(chosen["BENCHMARKS"]) == set(PAPER_BENCHMARKS)
 
 
 def test_the_paper(tmp_path):
@@ -321,7 +357,7 @@ def test_the_paper(tmp_path):
     assert "[/INST]" in re.sub("<[^>]+>", "", shown(ran, "coloured(")).replace(" ", "")
     assert "5 of 5 answers are the same" in shown(ran, "again = load_adapter")
     assert "| general:rooms | 8 |" in (adapters["ssr"] / "README.md").read_text()
-    assert (run / "merged" / "config.json").is_file() and complaints(ran) == []
+    assert (run / "merged" / "config.json").is_file() and complaints(ran) == [] and both_sides_are_shown(ran)
 
 
 def test_gsm8k(tmp_path):
@@ -342,4 +378,4 @@ def test_gsm8k(tmp_path):
     assert table.count("<tr>") == 5 and all(f">{m}</th>" in table for m in ("prompt", "gold", "base", *methods))
     assert "4 of 4 answers are the same" in shown(ran, "tuned = load_adapter(base, adapter)")
     assert "| general:rooms | 8 |" in (run / "arms" / "s3ft-0.003-0" / "adapter" / "README.md").read_text()
-    assert (run / "merged" / "config.json").is_file() and complaints(ran) == []
+    assert (run / "merged" / "config.json").is_file() and complaints(ran) == [] and both_sides_are_shown(ran)

@@ -276,6 +276,7 @@ def test_training_examples_show_too(tab):
     tab.select_option("#verdict", "unparsed")
     assert count(tab) == 6
     tab.locator("details.item > summary").first.click()
+    tab.wait_for_function("document.querySelector('details.item > div').hasChildNodes()")  # filled when it has opened
     first = tab.locator("details.item").first.inner_text()
     assert visible(HOSTILE[2]) in first and "from: gold" in first and "rft" in first and "dropped" in first
 
@@ -374,6 +375,7 @@ def test_more_keeps_the_reader_in_place(tab):
 def test_no_width_scrolls_sideways(chromium, run, width):
     tab = opened(chromium, run, viewport={"width": width, "height": 800})
     tab.locator("details.item > summary").first.click()
+    tab.wait_for_function("document.querySelector('details.item > div').hasChildNodes()")  # filled when it has opened
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     tab.context.close()
 

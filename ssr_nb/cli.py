@@ -140,6 +140,9 @@ def judge(examples: Examples, responses: Responses, out: Out,
                                  typer.Option(help="For llm: a folder, a name of the hub, or of the endpoint. "
                                               "Without it, --replies are replayed.")] = None,
           endpoint: Endpoint = None, concurrency: Concurrency = 8, timeout: Timeout = 120,
+          max_new_tokens: Annotated[Optional[int], typer.Option(
+              help="For llm: longest reply, in tokens; 256, or 512 through an endpoint. A judge that thinks "
+                   "needs more, and a new OUT: a reply that was cut off is kept as no verdict.")] = None,
           replies: Annotated[Optional[Path], typer.Option(help="For llm: the file that keeps every reply; OUT "
                                                           "with .replies.jsonl where it isn't given.")] = None,
           prompts: Annotated[Optional[Path], typer.Option(
@@ -158,13 +161,14 @@ def judge(examples: Examples, responses: Responses, out: Out,
     from ssr_nb.tasks import load_examples
 
     only_llm = {"--judge-model": judge_model, "--endpoint": endpoint, "--replies": replies,
-                "--prompts": prompts, "--open-answers": open_answers}
+                "--prompts": prompts, "--open-answers": open_answers, "--max-new-tokens": max_new_tokens}
     if judge != "llm" and any(only_llm.values()):
         raise ValueError(f"found {', '.join(name for name, value in only_llm.items() if value)} with judge "
                          f"{judge!r}; expected --judge llm")
     rule, found, answers = judge, load_examples(examples), read_records(responses, Response)
     if judge == "llm":
-        rule = _language_model_judge(_speaker(judge_model, endpoint, concurrency, timeout, backend, threads),
+        rule = _language_model_judge(_speaker(judge_model, endpoint, concurrency, timeout, backend, threads,
+                                              max_new_tokens),
                                      replies, out, prompts, open_answers)
     elif judge == "code":
         from ssr_nb.code_judge import code_judge
@@ -315,16 +319,19 @@ def evaluate(out: Out,
 
 # %% ../nbs/11_cli.ipynb #a1c0de02
 def _speaker(model: str | None, endpoint: str | None, concurrency: int, timeout: float, backend: str,
-             threads: int | None):
+             threads: int | None, max_new_tokens: int | None = None):
     "The language model that judges; None where replies are to be replayed."
     from ssr_nb.llm_judge import endpoint_speaker, model_speaker
 
     if endpoint and not model:
         raise ValueError("found --endpoint without --judge-model; expected the name of the model there")
+    if max_new_tokens is not None and max_new_tokens < 1:
+        raise ValueError(f"found --max-new-tokens {max_new_tokens}; expected 1 or more")
+    longest = {"max_new_tokens": max_new_tokens} if max_new_tokens else {}
     if endpoint:
         from ssr_nb.endpoint import Endpoint
-        return endpoint_speaker(Endpoint(endpoint, model, concurrency, timeout))
-    return model_speaker(_model(model, backend, threads)) if model else None
+        return endpoint_speaker(Endpoint(endpoint, model, concurrency, timeout), **longest)
+    return model_speaker(_model(model, backend, threads), **longest) if model else None
 
 
 def _language_model_judge(speaker, replies: Path | None, out: Path, prompts: Path | None, open_answers: bool):

@@ -192,10 +192,8 @@ def model_speaker(lm, max_new_tokens: int = 256, at_once: int = 64) -> Speaker:
     from ssr_nb.models import chat_ids
     from ssr_nb.respond import respond
 
-    context = getattr(lm.model.config.get_text_config(), "max_position_embeddings", None) or float("inf")
-
     def ask(prompts: list[str]) -> Iterator[tuple[int, str, str]]:
-        fits = [i for i, prompt in enumerate(prompts) if len(chat_ids(lm.tokenizer, prompt)) < context]
+        fits = [i for i, prompt in enumerate(prompts) if len(chat_ids(lm.tokenizer, prompt)) < lm.context]
         yield from ((i, "", "length") for i in sorted(set(range(len(prompts))) - set(fits)))
         for start in range(0, len(fits), at_once):
             part = fits[start: start + at_once]

@@ -217,6 +217,14 @@ def test_env_tells_versions_and_device(capsys):
                                           "unsloth", "bitsandbytes", "gpu", "missing"))
 
 
+def test_env_tells_versions_also_where_no_model_loads(capsys, monkeypatch):
+    monkeypatch.setattr("ssr_nb.models.load_model",
+                        lambda *a, **k: (_ for _ in ()).throw(ImportError("no safetensors")))
+    assert ssr("env", ok=False) == 1
+    shown = capsys.readouterr()
+    assert "torch" in shown.out and "missing" in shown.out and shown.err == "ssr: no safetensors\n"
+
+
 def labelled(folder):
     "Three examples, answers with labels, and the files of both."
     examples = [Example(f"Where is lamp {i}?", "attic", id=f"e{i}") for i in range(3)]

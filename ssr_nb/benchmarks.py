@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import random
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -149,7 +150,8 @@ def _samples(lm: LanguageModel, task: str, manager: Any, batch_size: int,
     # a limit that a model brings along would overrule the task's
     lm.model.generation_config.max_new_tokens = None
     try:
-        wrapped = HFLM(pretrained=lm.model, tokenizer=copy.deepcopy(lm.tokenizer), batch_size=batch_size)
+        wrapped = HFLM(pretrained=lm.model, tokenizer=copy.deepcopy(lm.tokenizer), batch_size=batch_size,
+                       max_length=lm.context if lm.context < sys.maxsize else None)
         return simple_evaluate(model=wrapped, tasks=[task], task_manager=manager, bootstrap_iters=0,
                                random_seed=None, numpy_random_seed=None,
                                torch_random_seed=None, **options)["samples"]

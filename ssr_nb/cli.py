@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['app', 'Examples', 'Responses', 'Verdicts', 'Out', 'Model', 'Backend', 'Threads', 'MaxNewTokens', 'Endpoint',
-           'Concurrency', 'Timeout', 'FourBit', 'Thinking', 'main', 'respond', 'judge', 'rehearse', 'train', 'evaluate',
-           'calibrate', 'benchmark', 'card', 'merge', 'compare', 'demo', 'report', 'env']
+           'Concurrency', 'Timeout', 'FourBit', 'MaxLength', 'Thinking', 'main', 'respond', 'judge', 'rehearse',
+           'train', 'evaluate', 'calibrate', 'benchmark', 'card', 'merge', 'compare', 'demo', 'report', 'env']
 
 # %% ../nbs/11_cli.ipynb #5130f3eb
 import os
@@ -83,6 +83,8 @@ Timeout = Annotated[float, typer.Option(help="Seconds for one request to the end
 
 FourBit = Annotated[bool, typer.Option("--load-in-4bit", help="The base model's weights in 4 bits, "
                                        "a quarter of the memory; needs bitsandbytes.")]
+MaxLength = Annotated[int, typer.Option(
+    help="Most tokens of a prompt with its answer that Unsloth prepares for; longer ones are refused.")]
 Thinking = Annotated[bool, typer.Option(
     "--thinking", help="Let a model think that can be told not to; its thoughts are kept apart.")]
 
@@ -100,7 +102,8 @@ def _model(name: str, backend: str, threads: int | None, adapter: Path | None = 
              "responses.jsonl")
 def respond(
         examples: Examples, out: Out, model: Model = "microworld", backend: Backend = "auto",
-        max_new_tokens: MaxNewTokens = 256, load_in_4bit: FourBit = False, thinking: Thinking = False,
+        max_new_tokens: MaxNewTokens = 256, max_length: MaxLength = 2048, load_in_4bit: FourBit = False,
+        thinking: Thinking = False,
         samples: Annotated[int, typer.Option(help="Answers a prompt; more than one needs a temperature.")] = 1,
         temperature: Annotated[float, typer.Option(help="0 for greedy answers.")] = 0.0,
         seed: Annotated[int, typer.Option(help="For sampled answers.")] = 0,
@@ -124,7 +127,8 @@ def respond(
         answers = http.respond_through(http.Endpoint(endpoint, model, concurrency, timeout), found, out,
                                        **settings)
     else:
-        answers = run(found, _model(model, backend, threads, load_in_4bit=load_in_4bit, thinking=thinking), out,
+        answers = run(found, _model(model, backend, threads, load_in_4bit=load_in_4bit, thinking=thinking,
+                                   max_length=max_length), out,
                       **settings)
     cut = sum(a.finish_reason == "length" for a in answers)
     print(f"{out}: {len(answers)} answers to {len(found)} prompts, {cut} of them cut off at "
@@ -140,13 +144,16 @@ def judge(examples: Examples, responses: Responses, out: Out,
                                  typer.Option(help="For llm: a folder, a name of the hub, or of the endpoint. "
                                               "Without it, --replies are replayed.")] = None,
           endpoint: Endpoint = None, concurrency: Concurrency = 8, timeout: Timeout = 120,
+          max_new_tokens: Annotated[Optional[int], typer.Option(
+              help="For llm: longest reply, in tokens; 256, or 512 through an endpoint. A judge that thinks "
+                   "needs more, and a new OUT: a reply that was cut off is kept as no verdict.")] = None,
           replies: Annotated[Optional[Path], typer.Option(help="For llm: the file that keeps every reply; OUT "
                                                           "with .replies.jsonl where it isn't given.")] = None,
           prompts: Annotated[Optional[Path], typer.Option(
               help="For llm: a YAML file of prompts named answerable, unanswerable or open.")] = None,
           open_answers: Annotated[bool, typer.Option(
               "--open-answers", help="For llm: gold is one good answer among many.")] = False,
-          backend: Backend = "auto", threads: Threads = None,
+          backend: Backend = "auto", threads: Threads = None, max_length: MaxLength = 2048,
           allow_unisolated_code: Annotated[bool, typer.Option(
               "--allow-unisolated-code",
               help="For code: run programs also where they can't be kept in.")] = False) -> None:
@@ -158,13 +165,14 @@ def judge(examples: Examples, responses: Responses, out: Out,
     from ssr_nb.tasks import load_examples
 
     only_llm = {"--judge-model": judge_model, "--endpoint": endpoint, "--replies": replies,
-                "--prompts": prompts, "--open-answers": open_answers}
+                "--prompts": prompts, "--open-answers": open_answers, "--max-new-tokens": max_new_tokens}
     if judge != "llm" and any(only_llm.values()):
         raise ValueError(f"found {', '.join(name for name, value in only_llm.items() if value)} with judge "
                          f"{judge!r}; expected --judge llm")
     rule, found, answers = judge, load_examples(examples), read_records(responses, Response)
     if judge == "llm":
-        rule = _language_model_judge(_speaker(judge_model, endpoint, concurrency, timeout, backend, threads),
+        rule = _language_model_judge(_speaker(judge_model, endpoint, concurrency, timeout, backend, threads,
+                                              max_new_tokens, max_length),
                                      replies, out, prompts, open_answers)
     elif judge == "code":
         from ssr_nb.code_judge import code_judge
@@ -262,7 +270,8 @@ def train(targets: Annotated[Path, typer.Option(help="Targets, as `ssr rehearse`
     settings = TrainingSettings(learning_rate=learning_rate, epochs=epochs, steps=steps, batch_size=batch_size,
                                 accumulation=accumulation, rank=rank, alpha=alpha, dropout=dropout,
                                 max_length=max_length, seed=seed, checkpoint_every=checkpoint_every)
-    found, lm = read_records(targets, Target), _model(model, backend, threads, load_in_4bit=load_in_4bit)
+    found = read_records(targets, Target)
+    lm = _model(model, backend, threads, load_in_4bit=load_in_4bit, max_length=max_length)
     if row := METHODS.get(method):  # any other name is the user's own, and only named
         settings = replace(settings_for(row, settings), teacher_prompt=REWORDINGS[rewording_for(
             [t for t in found if t.source != "replay"])].teacher)
@@ -291,8 +300,8 @@ def evaluate(out: Out,
              backend: Backend = "auto",
              base_scores: Annotated[Optional[Path], typer.Option(
                  help="Scores of the base model on the same examples: adds KL(base, tuned).")] = None,
-             max_new_tokens: MaxNewTokens = 256, threads: Threads = None, load_in_4bit: FourBit = False,
-             thinking: Thinking = False,
+             max_new_tokens: MaxNewTokens = 256, max_length: MaxLength = 2048, threads: Threads = None,
+             load_in_4bit: FourBit = False, thinking: Thinking = False,
              method: Annotated[str, typer.Option(help="What the scores carry as method.")] = "",
              seed: Annotated[int, typer.Option(help="What the scores carry as seed.")] = 0) -> None:
     "Score a model: accuracy by task, gold's perplexity and, against the base model's scores, KL."
@@ -305,7 +314,8 @@ def evaluate(out: Out,
               else [Suite("target", load_examples(examples), judge)])
     before = read_records(base_scores, Score) if base_scores else []
     made = _made(adapter)
-    lm = _model(model, backend, threads, adapter, load_in_4bit=load_in_4bit, thinking=thinking)
+    lm = _model(model, backend, threads, adapter, load_in_4bit=load_in_4bit, thinking=thinking,
+                max_length=max_length)
     scores = run(lm, suites, method=method or made["method"], seed=made.get("seed", seed),
                  learning_rate=made.get("learning_rate"), base_scores=before, max_new_tokens=max_new_tokens)
     write_records(out, scores)
@@ -315,16 +325,19 @@ def evaluate(out: Out,
 
 # %% ../nbs/11_cli.ipynb #a1c0de02
 def _speaker(model: str | None, endpoint: str | None, concurrency: int, timeout: float, backend: str,
-             threads: int | None):
+             threads: int | None, max_new_tokens: int | None, max_length: int):
     "The language model that judges; None where replies are to be replayed."
     from ssr_nb.llm_judge import endpoint_speaker, model_speaker
 
     if endpoint and not model:
         raise ValueError("found --endpoint without --judge-model; expected the name of the model there")
+    if max_new_tokens is not None and max_new_tokens < 1:
+        raise ValueError(f"found --max-new-tokens {max_new_tokens}; expected 1 or more")
+    longest = {"max_new_tokens": max_new_tokens} if max_new_tokens else {}
     if endpoint:
         from ssr_nb.endpoint import Endpoint
-        return endpoint_speaker(Endpoint(endpoint, model, concurrency, timeout))
-    return model_speaker(_model(model, backend, threads)) if model else None
+        return endpoint_speaker(Endpoint(endpoint, model, concurrency, timeout), **longest)
+    return model_speaker(_model(model, backend, threads, max_length=max_length), **longest) if model else None
 
 
 def _language_model_judge(speaker, replies: Path | None, out: Path, prompts: Path | None, open_answers: bool):
@@ -377,12 +390,14 @@ def benchmark(tasks: Annotated[list[str], typer.Argument(help="Tasks of lm-eval.
                   help="Examples in the prompt, instead of the task's own number.")] = None,
               batch_size: Annotated[int, typer.Option(help="Rows at once; halved where memory runs out.")] = 16,
               chat: Annotated[bool, typer.Option("--chat", help="Prompts through the chat template.")] = False,
-              backend: Backend = "auto", threads: Threads = None, load_in_4bit: FourBit = False) -> None:
+              backend: Backend = "auto", threads: Threads = None, max_length: MaxLength = 2048,
+              load_in_4bit: FourBit = False) -> None:
     "Score general abilities by lm-eval, item by item: the base model and, with an adapter, the tuned one."
     from ssr_nb.benchmarks import compare_benchmarks, run_benchmarks
     from ssr_nb.records import write_records
 
-    lm, made = _model(model, backend, threads, adapter, load_in_4bit=load_in_4bit), _made(adapter)
+    made = _made(adapter)
+    lm = _model(model, backend, threads, adapter, load_in_4bit=load_in_4bit, max_length=max_length)
     settings = dict(include=include, limit=limit, few_shot=few_shot, batch_size=batch_size, chat=chat,
                     seed=made.get("seed", 0))
     scores = (compare_benchmarks(lm, tasks, made["method"], learning_rate=made.get("learning_rate"), **settings)
@@ -487,8 +502,8 @@ def env() -> None:
     from ssr_nb.environment import environment
     from ssr_nb.models import describe, fastest_threads, load_model
 
+    print(*environment(), sep="\n", flush=True)  # first, since what is missing may keep the model from loading
     lm = load_model("microworld")
-    print(*environment(), sep="\n")
     told = describe(lm)
     for key in ("device", "dtype", "peak memory"):
         print(f"{key:16} {told[key]}")

@@ -200,8 +200,25 @@ def limit(memory, cpu, file, files):
         r.setrlimit(what, (most, most))
 '''
 
-_FURNISH = _LIMIT + r'''
-import ctypes, json, os, sys
+# The memory behind shmget, msgget and semget outlives the process that fills it, and no limit counts it. A filter of
+# system calls (seccomp, as a program of its own little machine) refuses them, and whoever calls by another table.
+_CALLS = r'''
+def refuse_shared_memory():
+    tables = {"x86_64": (0xC000003E, (29, 64, 68)), "aarch64": (0xC00000B7, (194, 190, 186))}
+    if os.uname().machine not in tables:
+        raise OSError(f"system calls of {os.uname().machine} are not known here")
+    table, refused = tables[os.uname().machine]
+    load, equal, at_least, end, allow, error, kill = 0x20, 0x15, 0x35, 0x06, 0x7FFF0000, 0x00050001, 0x80000000
+    tests = [(at_least, 0x40000000), *((equal, call) for call in refused)]  # the first is x86-64's second table
+    lines = [(load, 0, 0, 4), (equal, 1, 0, table), (end, 0, 0, kill), (load, 0, 0, 0),
+             *((test, len(tests) - i, 0, call) for i, (test, call) in enumerate(tests)), (end, 0, 0, allow), (end, 0, 0, error)]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in lines))
+    program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(lines), ctypes.addressof(code)))
+    checked("seccomp", libc.prctl(22, 2, program, 0, 0))
+'''
+
+_FURNISH = _LIMIT + _CALLS + r'''
+import ctypes, json, os, struct, sys
 job = json.loads(sys.argv[1])
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -248,6 +265,7 @@ if job["real_root"]:
     os.setresuid(65534, 65534, 65534)
 checked("unshare", libc.unshare(0x10000000))  # a user namespace of its own: no rights over the mounts, and its own count of processes
 checked("prctl", libc.prctl(38, 1, 0, 0, 0))  # no_new_privs
+refuse_shared_memory()
 limit(**job["limits"])
 os.execve(job["python"], [job["python"], "-I", "-S", "-B", "-c", job["code"], *job["arguments"]], {})
 '''
@@ -357,11 +375,14 @@ def _words(fd: int, seconds: float) -> bytes | None:
 
 # %% ../nbs/05c_code_judge.ipynb #672c4cc7
 _LOOK_AROUND = r'''
-import os, socket
+import ctypes, os, socket
+def shared():
+    if ctypes.CDLL(None, use_errno=True).shmget(0, 4096, 0o1600) < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 def look():
     seen = {"files": sorted(os.listdir(".")), "root": sorted(os.listdir("/")), "environment": dict(os.environ), "user": os.getuid() == 0}
     for name, act in {"network": lambda: socket.create_connection(("127.0.0.1", 9), 1), "interfaces": lambda: [n for _, n in socket.if_nameindex()],
-                      "fork": os.fork, "write": lambda: open("/usr/x", "w"), "processes": lambda: os.listdir("/proc"), "parent": os.getppid,
+                      "fork": os.fork, "write": lambda: open("/usr/x", "w"), "processes": lambda: os.listdir("/proc"), "parent": os.getppid, "shared memory": shared,
                       "own folder": lambda: open("x", "w").write("x")}.items():
         try:
             seen[name] = str(act())
@@ -374,7 +395,7 @@ def look():
 _KEPT_IN = """seen = look()
 assert seen["files"] == [] and seen["environment"].keys() <= {"LC_CTYPE"} and not seen["user"] and \
 seen["parent"] in "01", seen
-assert all("Error" in seen[what] for what in ("network", "fork", "write", "processes")) and seen["own folder"] \
+assert all("Error" in seen[what] for what in ("network", "fork", "write", "processes", "shared memory")) and seen["own folder"] \
 == "1", seen
 """
 

@@ -409,8 +409,10 @@ def arm_folder(folder: Path, arm: tuple[str, float, int]) -> Path:
 
 def _base_model(config: Comparison):
     from ssr_nb.models import load_model
+    from ssr_nb.train import TrainingSettings
 
-    return load_model(config.model, backend=config.backend, load_in_4bit=config.load_in_4bit)
+    return load_model(config.model, backend=config.backend, load_in_4bit=config.load_in_4bit,
+                      max_length=TrainingSettings(**config.training).max_length)
 
 
 class Bench:
@@ -565,6 +567,8 @@ def compare(config: Comparison, folder: str | Path, say=print) -> dict[str, Any]
 
     config, folder, seconds, start = check(config), Path(folder), {}, time.perf_counter()
     _claim(config, folder)
+    if config.backend != "transformers":  # what Unsloth writes belongs to this run
+        os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", str(folder.resolve() / "unsloth_compiled_cache"))
     with _timed(seconds, "load the model"):
         lm = _base_model(config)
         bench = Bench(config, folder, lm=lm)

@@ -186,6 +186,14 @@ def _persist(client: httpx.Client, endpoint: Endpoint, name: str, body: dict,
                         f"{endpoint.retries + 1} tries")
 
 # %% ../nbs/04b_endpoint.ipynb #23106bd5
+def _worded(endpoint: Endpoint, body: dict) -> dict:
+    """The body with the model's name; at OpenAI itself, with the limit under a name that all its models take."""
+    body = {"model": endpoint.model} | body
+    if urlsplit(endpoint.url).hostname == "api.openai.com" and "max_tokens" in body:
+        body["max_completion_tokens"] = body.pop("max_tokens")
+    return body
+
+
 def complete(endpoint: Endpoint, requests: list[tuple[str, dict]]) -> Iterator[tuple[int, dict]]:
     """For each request (a name for errors, and its body) its number and reply {"text", "ended",
     "tokens"}, as they come.
@@ -195,7 +203,7 @@ def complete(endpoint: Endpoint, requests: list[tuple[str, dict]]) -> Iterator[t
     stop, failed = threading.Event(), None
     client = _client(endpoint)
     pool = ThreadPoolExecutor(endpoint.concurrency, thread_name_prefix="endpoint")
-    numbers = {pool.submit(_persist, client, endpoint, name, {"model": endpoint.model} | body, stop): i
+    numbers = {pool.submit(_persist, client, endpoint, name, _worded(endpoint, body), stop): i
                for i, (name, body) in enumerate(requests)}
     try:
         for future in as_completed(numbers):

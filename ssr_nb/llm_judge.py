@@ -146,7 +146,7 @@ def judge_prompt(example: Example, answer: str, prompts: dict[str, str] = PROMPT
 VERDICTS = ("correct", "incorrect")
 _DECORATION = " \t*_`#>\"'."
 _VERDICT_LINE = re.compile(rf"^[{_DECORATION}]*verdict[ \t*_`]*[:：](.*)$", re.IGNORECASE | re.MULTILINE)
-_OWN_VERDICT = re.compile(r"verdict\W{0,5}[:：]", re.IGNORECASE)
+_OWN_VERDICT = re.compile(r"verdict[\W_]*[:：]", re.IGNORECASE)  # whatever _VERDICT_LINE takes for one, and more
 
 
 def read_verdict(reply: str, finish_reason: str = "stop", answer: str = "") -> tuple[str, str]:
@@ -192,15 +192,13 @@ def model_speaker(lm, max_new_tokens: int = 256, at_once: int = 64) -> Speaker:
     from ssr_nb.models import chat_ids
     from ssr_nb.respond import respond
 
-    context = getattr(lm.model.config, "max_position_embeddings", None) or float("inf")
-
     def ask(prompts: list[str]) -> Iterator[tuple[int, str, str]]:
-        fits = [i for i, prompt in enumerate(prompts) if len(chat_ids(lm.tokenizer, prompt)) < context]
+        fits = [i for i, prompt in enumerate(prompts) if len(chat_ids(lm.tokenizer, prompt)) < lm.context]
         yield from ((i, "", "length") for i in sorted(set(range(len(prompts))) - set(fits)))
         for start in range(0, len(fits), at_once):
             part = fits[start: start + at_once]
             said = respond([Example(prompts[i], "", id=str(i)) for i in part], lm,
-                           max_new_tokens=max_new_tokens, progress=False)
+                           max_new_tokens=max_new_tokens, keep_thinking=True, progress=False)
             yield from ((int(r.id), r.response, r.finish_reason) for r in said)
 
     return Speaker(lm.title, ask)

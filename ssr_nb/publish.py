@@ -12,6 +12,7 @@ import os
 import shlex
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from .models import ModelError, _no_bars, _quiet, choose_dtype, load_adapter, load_model
@@ -165,7 +166,7 @@ LLAMA_CPP = ("llama.cpp: git clone https://github.com/ggml-org/llama.cpp ~/.unsl
 
 
 def save_gguf(lm: Any, folder: str | Path, quantization: str = "q8_0") -> Path:
-    """Write the model, its adapter merged, as GGUF through Unsloth;
+    """Write the model, its adapter merged, as GGUF files into a folder, through Unsloth;
     `quantization` is one of llama.cpp's, as "f16", "q8_0", "q4_k_m".
 
     Raises ModelError, which says what to install, where llama.cpp or Unsloth is missing.
@@ -175,9 +176,14 @@ def save_gguf(lm: Any, folder: str | Path, quantization: str = "q8_0") -> Path:
     if lm.backend != "unsloth":
         raise ModelError(lm.name, f"a model loaded by {lm.backend}",
                          "one loaded by Unsloth, load_model(..., backend='unsloth'), which writes GGUF")
-    with _quiet():
-        lm.model.save_pretrained_gguf(str(folder), lm.tokenizer, quantization_method=quantization)
-    return Path(folder)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".gguf-", dir=folder) as place, _quiet():  # where the merged weights stay
+        made = lm.model.save_pretrained_gguf(f"{place}/{folder.name}", lm.tokenizer,
+                                             quantization_method=quantization)
+        for path in made["gguf_files"]:
+            shutil.move(path, folder / Path(path).name)
+    return folder
 
 # %% ../nbs/10c_publish.ipynb #4aca0441
 def push(folder: str | Path, repository: str, private: bool = True) -> str:

@@ -253,11 +253,10 @@ class _Progress:
 
 def _room(lm: LanguageModel, ids: list[int], example: Example) -> int:
     """How many tokens an answer may have at most: what the model's context leaves."""
-    context = getattr(lm.model.config.get_text_config(), "max_position_embeddings", None) or sys.maxsize
-    if len(ids) >= context:
+    if len(ids) >= lm.context:
         raise RecordError(None, None, f"a prompt of {len(ids)} tokens in example {example.id!r}",
-                          f"fewer than {context}, the context of {lm.title}")
-    return context - len(ids)
+                          f"fewer than {lm.context}, the context of {lm.title} as it was loaded")
+    return lm.context - len(ids)
 
 
 def _check_settings(max_new_tokens: int, temperature: float, top_p: float, samples: int,
@@ -367,10 +366,14 @@ def iterate_logprobs(lm: LanguageModel, pairs: list[tuple[Prompt, str]],
 
     A pair is a prompt and a completion; the completion's tokens end with the end of its turn. The batches
     depend on the pairs alone, so two models, or one with its adapter on and off, can be walked through side by
-    side. Where memory is short a batch is read in parts, and its tables are on the CPU.
+    side. Where memory is short a batch is read in parts, and its tables are on the CPU. Raises RecordError for
+    a pair that exceeds the context.
     """
     rows = [(chat_ids(lm.tokenizer, prompt), answer_ids(lm.tokenizer, prompt, completion))
             for prompt, completion in pairs]
+    if rows and (longest := max(len(asked) + len(answer) for asked, answer in rows)) > lm.context:
+        raise RecordError(None, None, f"a prompt with its answer of {longest} tokens",
+                          f"at most {lm.context}, the context of {lm.title} as it was loaded")
     vocabulary = lm.model.config.get_text_config().vocab_size
     weight = [max(len(asked) + len(answer), len(answer) * vocabulary // LOGITS_PER_TOKEN)
               for asked, answer in rows]

@@ -364,6 +364,7 @@ def _on_one_device(config: Any) -> Any:
 
 def _trainer(lm: LanguageModel, targets: list[Target], rows: list[dict], settings: TrainingSettings,
              folder: Path, progress: bool):
+    import torch
     from datasets import Dataset
     from transformers import PrinterCallback, set_seed
 
@@ -394,6 +395,10 @@ def _trainer(lm: LanguageModel, targets: list[Target], rows: list[dict], setting
             trainer.add_callback(order.follower())
     if index:
         set_seed(settings.seed + index)  # dropout and samples of its own; the trainer has seeded all alike
+    if lm.dtype == torch.float16:
+        # TRL turns the adapter of a base in 4 bits to bfloat16, whose gradients can't be scaled with float16's
+        for weight in filter(lambda p: p.requires_grad, lm.model.parameters()):
+            weight.data = weight.data.float()
     trainer.remove_callback(PrinterCallback)
     return trainer
 
@@ -490,8 +495,8 @@ def train(targets: list[Target], lm: LanguageModel, out: str | Path | None = Non
     nothing is written. The base weights are frozen and stay as they are, but the adapter sits in `lm`'s layers
     until `remove_lora`.
 
-    Raises TooLong for targets over `max_length`, ValueError for no targets, for none with a loss, for a
-    folder that holds another run, or for a batch that the processes can't share.
+    Raises TooLong for targets over `max_length` or the model's context, ValueError for no targets, for none
+    with a loss, for a folder that holds another run, or for a batch that the processes can't share.
     """
     settings = settings or TrainingSettings()
     if not targets:
@@ -500,7 +505,7 @@ def train(targets: list[Target], lm: LanguageModel, out: str | Path | None = Non
     mark = shared(mark_of(targets, settings, lm))
     if out is not None and (finished := _finished(lm, Path(out), mark)):
         return finished
-    rows = rows or encode_all(targets, lm.tokenizer, settings.max_length)
+    rows = rows or encode_all(targets, lm.tokenizer, min(settings.max_length, lm.context))
     if settings.loss != "opsd" and all(label == IGNORED for row in rows for label in row["labels"]):
         raise ValueError(f"found {len(rows)} targets and not a token that carries a loss; "
                          "expected at least one (is the mask's threshold too low?)")

@@ -213,6 +213,34 @@ def test_a_model_of_the_family_answers_learns_and_is_found_again(family, lm, tmp
     assert all(torch.equal(a, b) for a, b in zip(completion_logprobs(again, pairs), after))
 
 
+def test_no_adapter_where_a_model_sees(tmp_path):
+    "Gemma 3 from 4 billion weights on has a vision tower, which no text ever moves."
+    import transformers
+
+    from ssr_nb.models import add_lora
+
+    tokenizer = make_tokenizer("gemma3")
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>", "<begin>", "<end>"]})
+    size = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=1, num_attention_heads=2)
+    text = dict(size, vocab_size=len(tokenizer), num_key_value_heads=1, head_dim=8, max_position_embeddings=256,
+                eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
+    image, begin, end = tokenizer.convert_tokens_to_ids(["<image>", "<begin>", "<end>"])
+    config = transformers.Gemma3Config(text_config=text, vision_config=dict(size, image_size=28, patch_size=14),
+                                       mm_tokens_per_image=4, image_token_index=image, boi_token_index=begin,
+                                       eoi_token_index=end)
+    transformers.Gemma3ForConditionalGeneration(config).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    lm = load_model(tmp_path / "model", backend="transformers", device="cpu")
+    assert lm.context == 256
+    tuned = train([Target("q", QUESTION, "attic", "gold")], lm, tmp_path / "adapter",
+                  TrainingSettings(learning_rate=1e-2, steps=1, batch_size=1, warmup=0), progress=False).lm
+    moved = [float(p.detach().abs().max()) for n, p in tuned.model.named_parameters() if "lora_B" in n]
+    assert len(moved) == 7 and min(moved) > 0
+    again = load_adapter(load_model(lm.name, backend="transformers", device="cpu"), tmp_path / "adapter")
+    pairs = [(QUESTION, "attic")]
+    assert torch.equal(completion_logprobs(again, pairs)[0], completion_logprobs(tuned, pairs)[0])
+
+
 def _train_and_note(targets, lm, out, settings, started):
     "Train, and note the adapter's weights as they are before the first step."
     import ssr_nb.train as module

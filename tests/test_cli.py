@@ -217,6 +217,14 @@ def test_env_tells_versions_and_device(capsys):
                                           "unsloth", "bitsandbytes", "gpu", "missing"))
 
 
+def test_env_tells_versions_also_where_no_model_loads(capsys, monkeypatch):
+    monkeypatch.setattr("ssr_nb.models.load_model",
+                        lambda *a, **k: (_ for _ in ()).throw(ImportError("no safetensors")))
+    assert ssr("env", ok=False) == 1
+    shown = capsys.readouterr()
+    assert "torch" in shown.out and "missing" in shown.out and shown.err == "ssr: no safetensors\n"
+
+
 def labelled(folder):
     "Three examples, answers with labels, and the files of both."
     examples = [Example(f"Where is lamp {i}?", "attic", id=f"e{i}") for i in range(3)]
@@ -245,8 +253,8 @@ def test_answers_and_verdicts_over_an_endpoint_replayed_and_calibrated(tmp_path,
         assert [r.response for r in read_records(tmp_path / "own.jsonl", Response)] == [
             f"re: Where is lamp {i}?" for i in range(3)]
         ssr("judge", *common, "--judge", "llm", "--judge-model", "big", "--endpoint", url, "--out",
-            tmp_path / "v.jsonl")
-        assert ({b["model"] for b in script.bodies} == {"m", "big"}
+            tmp_path / "v.jsonl", "--max-new-tokens", 2000)
+        assert ({(b["model"], b["max_tokens"]) for b in script.bodies} == {("m", 256), ("big", 2000)}
                 and script.headers[0]["authorization"] == "Bearer sk-secret")
     labels = [v.label for v in read_records(tmp_path / "v.jsonl", Verdict)]
     assert (labels == ["correct", "incorrect", "correct"]
@@ -286,6 +294,8 @@ def test_code_is_judged_where_it_can_be_kept_in(tmp_path, capsys, monkeypatch):
     (["--judge", "llm", "--endpoint", "http://127.0.0.1:9"], 2, "--endpoint without --judge-model"),
     (["--judge", "llm", "--endpoint", "somewhere", "--judge-model", "m"], 2, "found endpoint 'somewhere'"),
     (["--judge", "squad", "--replies", "x"], 2, "--replies with judge 'squad'"),
+    (["--judge", "squad", "--max-new-tokens", "9"], 2, "--max-new-tokens with judge 'squad'"),
+    (["--judge", "llm", "--judge-model", "m", "--max-new-tokens", "-1"], 2, "--max-new-tokens -1; expected 1"),
     (["--judge", "llm", "--replies", "none.jsonl"], 2, "none.jsonl: found no such file"),
     (["--judge", "llm", "--judge-model", "m", "--endpoint", "http://u:pw@h"], 2, "nothing secret"),
 ])

@@ -1,5 +1,7 @@
 """What a comparison refuses before it runs, and what its headline says."""
 
+import os
+
 import pytest
 
 from ssr_nb.compare import Comparison, check, compare, load_data
@@ -10,6 +12,17 @@ from ssr_nb.statistics import summarize
 
 def scores_of(method, rate, right, task="target", seeds=(0,)):
     return [Score(f"q{i}", task, method, seed, rate, float(ok)) for seed in seeds for i, ok in enumerate(right)]
+
+
+@pytest.mark.parametrize("backend, inside", [("auto", True), ("transformers", False)])
+def test_what_unsloth_writes_is_inside_the_run(backend, inside, tmp_path, monkeypatch):
+    monkeypatch.setenv("UNSLOTH_COMPILE_LOCATION", "")
+    monkeypatch.delenv("UNSLOTH_COMPILE_LOCATION")  # so that it is as before afterwards
+    monkeypatch.setattr("ssr_nb.compare._base_model", lambda config: (_ for _ in ()).throw(InterruptedError))
+    with pytest.raises(InterruptedError):
+        compare(Comparison(backend=backend), tmp_path / "run", say=lambda line: None)
+    place = os.environ.get("UNSLOTH_COMPILE_LOCATION")
+    assert place == (str(tmp_path / "run" / "unsloth_compiled_cache") if inside else None)
 
 
 def test_the_headline_says_it_when_sft_wins():
@@ -68,5 +81,6 @@ def test_the_base_model_is_loaded_as_the_file_says(tmp_path, monkeypatch):
 
     monkeypatch.setattr("ssr_nb.models.load_model", loader)
     with pytest.raises(KeyboardInterrupt):
-        compare(Comparison(model="some/model", backend="transformers", load_in_4bit=True), tmp_path)
-    assert asked == {"name": "some/model", "backend": "transformers", "load_in_4bit": True}
+        compare(Comparison(model="some/model", backend="transformers", load_in_4bit=True,
+                           training={"max_length": 900}), tmp_path)
+    assert asked == {"name": "some/model", "backend": "transformers", "load_in_4bit": True, "max_length": 900}

@@ -20,7 +20,7 @@ import httpx
 import pytest
 from scripted_server import completion, serving
 
-from ssr_nb.endpoint import Endpoint, EndpointError, api_key, complete, pause, respond_through, retry_after
+from ssr_nb.endpoint import Endpoint, EndpointError, _worded, api_key, complete, pause, respond_through, retry_after
 from ssr_nb.records import Example, RecordError, Response, read_records
 
 ROOT = Path(__file__).parent.parent
@@ -262,6 +262,14 @@ def test_addresses_and_settings_that_make_no_sense(settings):
                                         ("https://h/api/v3/chat/completions", "https://h/api/v3")])
 def test_the_address_ends_where_the_protocol_begins(given, url):
     assert Endpoint(given, "m").url == url
+
+
+def test_openai_knows_the_limit_by_its_newer_name_alone():
+    body = {"messages": [], "max_tokens": 7}
+    assert _worded(Endpoint("https://api.openai.com/v1", "m"), body) == {"model": "m", "messages": [],
+                                                                         "max_completion_tokens": 7}
+    for url in ("http://127.0.0.1:8000/v1", "https://api.openai.com.example.org/v1"):
+        assert _worded(Endpoint(url, "m"), body) == {"model": "m"} | body
 
 
 def test_whose_key_goes_where(monkeypatch):

@@ -279,6 +279,63 @@ def test_training_that_runs_out_of_memory_says_what_to_change(lm, monkeypatch, t
         train(targets, lm, settings=TrainingSettings(steps=2), progress=False)
 
 
+def test_weights_that_the_memory_does_not_hold(folder, monkeypatch):
+    from ssr_nb.models import OutOfMemory
+
+    def full(*arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(models, "_from_transformers", full)
+    monkeypatch.setattr(models, "four_bit_obstacle", lambda: None)
+    with pytest.raises(OutOfMemory, match=r"weights of '.*' in float32 \(OutOfMemoryError: CUDA.*expected "
+                       "load_in_4bit, or a smaller model"):
+        load_model(folder, backend="transformers", device="cpu")
+    with pytest.raises(OutOfMemory, match="in 4 bits .*; expected a smaller model"):
+        load_model(folder, backend="transformers", device="cpu", load_in_4bit=True)
+
+
+def test_an_adapter_that_trains_in_float16_is_float32(folder, tmp_path):
+    """TRL turns the adapter of a base in 4 bits to bfloat16, whatever the card; float16's gradient scaler, which a
+    card without bfloat16 needs, can't read such gradients."""
+    from ssr_nb.records import Target
+    from ssr_nb.train import TrainingSettings, _trainer, encode_all
+
+    small = load_model(folder, backend="transformers", device="cpu", dtype="float16")
+    tuned, targets = add_lora(small), [Target("t", "ba de", "fi", "gold")]
+    tuned.model.base_model.model.is_loaded_in_4bit = True
+    rows = encode_all(targets, tuned.tokenizer, 64)
+    trainer = _trainer(tuned, targets, rows, TrainingSettings(steps=1), tmp_path, False)
+    assert {p.dtype for p in trainer.model.parameters() if p.requires_grad} == {torch.float32}
+
+
+def test_the_context_is_what_the_model_was_loaded_for(lm):
+    from ssr_nb.records import Example, RecordError, Target
+    from ssr_nb.respond import completion_logprobs, respond
+    from ssr_nb.train import TooLong, train
+
+    made_for = lm.model.config.max_position_embeddings
+    assert lm.context == made_for
+    lm.model.max_seq_length = 8  # where Unsloth notes what it prepared for; it cuts what is longer
+    assert lm.context == 8 and add_lora(lm).context == 8
+    with pytest.raises(RecordError, match="fewer than 8, the context of .* as it was loaded"):
+        respond([Example("ba de fi go " * 3, "ba", id="q")], lm, progress=False)
+    with pytest.raises(RecordError, match="at most 8, the context"):
+        completion_logprobs(lm, [("ba de", "fi go bu " * 3)])
+    remove_lora(lm)
+    with pytest.raises(TooLong, match="1 targets over 8 tokens"):
+        train([Target("t", "ba de", "fi go bu " * 3, "gold")], lm, progress=False)
+
+
+def test_unsloth_does_not_stretch_a_model(folder, tmp_path):
+    if models.unsloth_obstacle() == "Unsloth is not installed":
+        pytest.skip("Unsloth is not installed")
+    made_for = load_model(folder, backend="transformers", device="cpu").context
+    told = in_new_process("import sys\nfrom ssr_nb.models import load_model\n"
+                          "print(*(load_model(sys.argv[1], 'unsloth', 'cpu', max_length=n).model.max_seq_length "
+                          "for n in (16, 100_000)))", str(folder), cwd=tmp_path)
+    assert told.split() == ["16", str(made_for)]
+
+
 def test_four_bits_where_they_cannot_be_had(folder, monkeypatch):
     monkeypatch.setattr(models, "four_bit_obstacle", lambda: "bitsandbytes is not installed")
     with pytest.raises(ModelError, match=r"load_in_4bit, and bitsandbytes is not installed; expected bitsandbytes: "

@@ -2,6 +2,7 @@
 where they are out of reach."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -115,6 +116,25 @@ def test_gguf_says_what_to_install(trained, tmp_path, monkeypatch):
         (tmp_path / name).touch()
     with pytest.raises(ModelError, match="loaded by transformers; expected one loaded by Unsloth"):
         save_gguf(lm, tmp_path / "gguf")
+
+
+def test_gguf_files_are_in_the_folder_and_nothing_else(tmp_path, monkeypatch):
+    "Unsloth leaves the merged weights in the folder that it is given, and the files beside it."
+    from types import SimpleNamespace
+
+    for name in ("llama-quantize", "convert_hf_to_gguf.py"):
+        (tmp_path / name).touch()
+    monkeypatch.setenv("UNSLOTH_LLAMA_CPP_PATH", str(tmp_path))
+
+    def save(folder, tokenizer, quantization_method):
+        for place, name in ((folder, "model.safetensors"), (f"{folder}_gguf", f"m.{quantization_method}.gguf")):
+            Path(place).mkdir(parents=True)
+            Path(place, name).write_text("weights")
+        return {"gguf_files": [f"{folder}_gguf/m.{quantization_method}.gguf"]}
+
+    lm = SimpleNamespace(name="m", backend="unsloth", tokenizer=None, model=SimpleNamespace(save_pretrained_gguf=save))
+    assert save_gguf(lm, tmp_path / "out", "q4_k_m") == tmp_path / "out"
+    assert [p.name for p in (tmp_path / "out").rglob("*")] == ["m.q4_k_m.gguf"]
 
 
 class Hub:

@@ -119,6 +119,9 @@ def respond(
 
     if ask not in ("answer", "paraphrase", "rewrite"):
         raise ValueError(f"found --ask {ask!r}; expected answer, paraphrase or rewrite")
+    for name, given in (("--load-in-4bit", load_in_4bit), ("--thinking", thinking)):
+        if endpoint and given:
+            raise ValueError(f"found {name} with --endpoint; expected one of them: it is the server that decides")
     found = load_examples(examples)
     if ask != "answer":
         found = reword(found, getattr(REWORDINGS[rewording_for(found)], ask))

@@ -10,6 +10,7 @@ __all__ = ['MOST_BYTES', 'EndpointError', 'Endpoint', 'api_key', 'pause', 'retry
 import json
 import os
 import random
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -102,6 +103,7 @@ def retry_after(headers: httpx.Headers) -> float | None:
 
 # %% ../nbs/04b_endpoint.ipynb #de977215
 MOST_BYTES = 20_000_000  # of one reply; longer ones are no answers
+_TOO_LONG = re.compile(r"context[ _](?:length|window|size)", re.IGNORECASE)  # as OpenAI, vLLM and llama.cpp say it
 
 
 class _Passing(Exception):
@@ -128,8 +130,8 @@ def _said(content: bytes, url: str, width: int = 200) -> str:
 
 
 def _post(client: httpx.Client, endpoint: Endpoint, body: dict) -> dict:
-    """The choice and the usage of one reply. Raises _Passing where another try may help,
-    EndpointError where it can't."""
+    """The choice and the usage of one reply; an empty one, cut off, where the prompt is too long for the model.
+    Raises _Passing where another try may help, EndpointError where it can't."""
     deadline, content = time.monotonic() + endpoint.timeout, bytearray()
     try:
         with client.stream("POST", f"{endpoint.url}/chat/completions",
@@ -144,6 +146,8 @@ def _post(client: httpx.Client, endpoint: Endpoint, body: dict) -> dict:
     if reply.status_code in (408, 429) or reply.status_code >= 500:
         raise _Passing(f"status {reply.status_code}: {_said(bytes(content), endpoint.url)}",
                        retry_after(reply.headers))
+    if reply.status_code == 400 and _TOO_LONG.search(content.decode("utf-8", "replace")):
+        return {"text": "", "ended": "context length exceeded", "tokens": 0}
     if reply.status_code != 200:
         raise EndpointError(f"found status {reply.status_code}: {_said(bytes(content), endpoint.url)}; "
                             "expected a request, a key and a model "

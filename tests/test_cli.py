@@ -190,6 +190,8 @@ def test_compare_and_report(folder, capsys):
     (["rehearse", "--examples", "{folder}/train.jsonl", "--method", "replay", "--out", "t.jsonl"], 2,
      "--replay-examples"),
     (["respond", "--examples", "{folder}/train.jsonl", "--ask", "joke", "--out", "{folder}/r.jsonl"], 2, "paraphrase"),
+    (["respond", "--examples", "{folder}/train.jsonl", "--endpoint", "http://127.0.0.1:9", "--model", "m", "--thinking",
+      "--out", "{folder}/r.jsonl"], 2, "found --thinking with --endpoint"),
     (["compare", "{folder}/bad.yaml"], 2, "seeds"),
     (["report", "{folder}/nothing"], 2, "summary.json"),
     (["train", "--targets", "{folder}/train.jsonl", "--out", "{folder}/a"], 2, "no field 'source'"),

@@ -21,6 +21,7 @@ import pytest
 from scripted_server import completion, serving
 
 from ssr_nb.endpoint import Endpoint, EndpointError, _worded, api_key, complete, pause, respond_through, retry_after
+from ssr_nb.llm_judge import endpoint_speaker
 from ssr_nb.records import Example, RecordError, Response, read_records
 
 ROOT = Path(__file__).parent.parent
@@ -119,6 +120,20 @@ def test_what_will_not_pass_stops_at_once(status):
         with pytest.raises(EndpointError, match=f"example 'q0'.*status {status}.*too long.*'m'"):
             ask(quick(url))
     assert len(script.bodies) == 1
+
+
+@pytest.mark.parametrize("said", ["This model's maximum context length is 4096 tokens. However, you requested 4100 tokens",
+                                  "the request exceeds the available context size", "context_length_exceeded"])
+def test_a_prompt_over_the_context_is_cut_off_and_the_others_are_answered(said):
+    def answer(number, body):
+        return (400, {}, {"error": {"message": said}}) if "question 1" in body["messages"][0]["content"] else echo(body)
+
+    with serving(answer) as (url, script):
+        responses = respond_through(quick(url), questions(3), progress=False)
+        heard = sorted(endpoint_speaker(quick(url)).ask(["question 0", "question 1"]))
+    assert [r.finish_reason for r in responses] == ["stop", "length", "stop"] and responses[1].response == ""
+    assert responses[1].extra["ended"] == "context length exceeded" and len(script.bodies) == 5
+    assert [h[2] for h in heard] == ["stop", "length"] and heard[1][1] == "", "for a judge that is no verdict"
 
 
 def test_a_server_that_hangs_and_one_that_trickles():

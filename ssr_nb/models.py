@@ -596,8 +596,9 @@ def save_adapter(lm: LanguageModel, folder: str | Path) -> Path:
     if not has_lora(lm):
         raise ModelError(lm.name, "no adapter on it", "a model from add_lora or load_adapter")
     folder = Path(folder)
-    beside, aside = (folder.with_name(f".{folder.name}.{os.getpid()}.{end}") for end in ("tmp", "old"))
+    beside, aside = (folder.with_name(f".{folder.name}.{end}") for end in ("tmp", "old"))
     folder.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(beside, ignore_errors=True)  # of a run that was killed in here
     for config in lm.model.peft_config.values():
         config.base_model_name_or_path = lm.name
     try:

@@ -373,3 +373,21 @@ def test_the_fingerprint_is_of_the_model_and_not_of_its_last_use(lm):
     lm.tokenizer(["ba da", "ba"], padding=True, truncation=True, max_length=5)
     assert lm.tokenizer.backend_tokenizer.padding and fingerprint(lm) == before
     assert lm.tokenizer.backend_tokenizer.padding, "the tokenizer is left as it was"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_what_a_killed_save_left_is_gone_after_the_next(lm, tmp_path):
+    tuned = add_lora(lm, r=4)
+    whole = type(tuned.model).save_pretrained
+
+    def dying(*arguments, **keywords):
+        whole(tuned.model, *arguments, **keywords)
+        os._exit(9)
+
+    if (child := os.fork()) == 0:
+        tuned.model.save_pretrained = dying
+        save_adapter(tuned, tmp_path / "adapter")
+    os.waitpid(child, 0)
+    assert [p.name for p in tmp_path.iterdir()] not in ([], ["adapter"]), "it died with the new folder unfinished"
+    save_adapter(tuned, tmp_path / "adapter")
+    assert [p.name for p in tmp_path.iterdir()] == ["adapter"]

@@ -592,13 +592,16 @@ def _vocabulary(tokenizer: Any) -> str:
 # %% ../nbs/03_models.ipynb #65226667
 def save_adapter(lm: LanguageModel, folder: str | Path) -> Path:
     """Write the adapter as a PEFT folder (adapter_config.json, adapter_model.safetensors);
-    a kill leaves the old folder or the new one."""
+    a kill leaves the old folder or the new one, for an instant as `.<name>.old`, whence the next save takes it."""
     if not has_lora(lm):
         raise ModelError(lm.name, "no adapter on it", "a model from add_lora or load_adapter")
     folder = Path(folder)
     beside, aside = (folder.with_name(f".{folder.name}.{end}") for end in ("tmp", "old"))
     folder.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(beside, ignore_errors=True)  # of a run that was killed in here
+    if aside.exists() and not folder.exists():  # a save was killed between its two renames
+        os.rename(aside, folder)
+    for left in (beside, aside):
+        shutil.rmtree(left, ignore_errors=True)
     for config in lm.model.peft_config.values():
         config.base_model_name_or_path = lm.name
     try:

@@ -100,8 +100,8 @@ class TrainingSettings:
     however many processes share them.
 
     `loss` is one of LOSSES (for soft, answers to general prompts are the model's own too); `beta` weighs
-    KL(base, tuned), added to it; `scale` multiplies the adapter after training. Only opsd has a `teacher_prompt`, with the slots {prompt} and {gold}, and samples of at most
-    `sample_tokens`."""
+    KL(base, tuned), added to it; `scale` multiplies the adapter after training. Only opsd has a
+    `teacher_prompt`, with the slots {prompt} and {gold}, and samples of at most `sample_tokens`."""
 
     learning_rate: float = 2e-4
     epochs: float = 3

@@ -2,6 +2,7 @@
 and an adapter that leaves no trace."""
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -391,3 +392,16 @@ def test_what_a_killed_save_left_is_gone_after_the_next(lm, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] not in ([], ["adapter"]), "it died with the new folder unfinished"
     save_adapter(tuned, tmp_path / "adapter")
     assert [p.name for p in tmp_path.iterdir()] == ["adapter"]
+
+
+def test_a_save_takes_up_where_another_was_killed(lm, tmp_path, monkeypatch):
+    tuned, folder, aside = add_lora(lm, r=4), tmp_path / "adapter", tmp_path / ".adapter.old"
+    save_adapter(tuned, folder)
+    shutil.copytree(folder, aside)  # killed before it cleared away the old one
+    save_adapter(tuned, folder)
+    assert [p.name for p in tmp_path.iterdir()] == ["adapter"]
+    folder.rename(aside)  # killed between the renames: the old one is all there is
+    monkeypatch.setattr(tuned.model, "save_pretrained", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        save_adapter(tuned, folder)
+    assert [p.name for p in tmp_path.iterdir()] == ["adapter"] and (folder / "adapter_config.json").is_file()

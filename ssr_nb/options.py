@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['option', 'in_words', 'check_options', 'from_mapping', 'flag_of', 'expanded', 'as_arguments', 'options_table']
 
-# %% ../nbs/00c_options.ipynb #58c1bd5a
+# %% ../nbs/00c_options.ipynb #f73223c2
 import inspect
 import math
 import types
@@ -16,7 +16,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from .tables import one_of as listed
 
-# %% ../nbs/00c_options.ipynb #db7b6848
+# %% ../nbs/00c_options.ipynb #ed0d1b48
 def option(default: Any = MISSING, help: str = "", *, above: float | None = None, at_least: float | None = None,
            below: float | None = None, at_most: float | None = None, one_of: tuple | None = None,
            flag: str | None = None, factory: Callable[[], Any] | None = None) -> Any:
@@ -42,7 +42,7 @@ def in_words(f: Field) -> str:
     return " and ".join(f"{words} {f.metadata[key]:g}" for key, (words, _) in _BOUNDS.items()
                         if f.metadata.get(key) is not None)
 
-# %% ../nbs/00c_options.ipynb #87effc18
+# %% ../nbs/00c_options.ipynb #f6b5218e
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", list: "a list",
           dict: "a mapping", type(None): "nothing"}
 
@@ -62,7 +62,7 @@ def _is_a(value: Any, kind: type) -> bool:
         return whole or kind is float and isinstance(value, float) and math.isfinite(value)
     return isinstance(value, kind)
 
-# %% ../nbs/00c_options.ipynb #286b74e5
+# %% ../nbs/00c_options.ipynb #942d7118
 def _fault(f: Field, annotation: Any, value: Any) -> str:
     """What is wrong with a value, as the words that it was expected to fit; or nothing."""
     kinds = _kinds(annotation)
@@ -88,7 +88,7 @@ def check_options(settings: Any) -> None:
         if fault := _fault(f, annotations[f.name], value):
             raise ValueError(f"found {f.name}={value!r}; expected {fault}")
 
-# %% ../nbs/00c_options.ipynb #aaee81b7
+# %% ../nbs/00c_options.ipynb #a405e44a
 def _as_number(value: Any, annotation: Any) -> Any:
     if isinstance(value, str) and float in _kinds(annotation) and str not in _kinds(annotation):
         try:
@@ -115,11 +115,16 @@ def from_mapping(cls: type, mapping: Any, where: str = "") -> Any:
     except (TypeError, ValueError) as error:
         raise ValueError(f"{place}{error}") from None
 
-# %% ../nbs/00c_options.ipynb #64a5440b
+# %% ../nbs/00c_options.ipynb #c55f455e
 def flag_of(f: Field) -> str:
     """The name of a field on the command line; "" where it has no place there."""
     given = f.metadata.get("flag")
     return f"--{f.name.replace('_', '-')}" if given is None else given
+
+
+def _name_of(f: Field) -> str:
+    """The name of a field as a parameter of a command's function."""
+    return flag_of(f).removeprefix("--").replace("-", "_")
 
 
 def _parameter(f: Field, annotation: Any) -> inspect.Parameter:
@@ -131,10 +136,10 @@ def _parameter(f: Field, annotation: Any) -> inspect.Parameter:
     kind = next((k for k in kinds if k in (int, float, bool, str)), str)
     default = f.default_factory() if f.default is MISSING and f.default_factory is not MISSING else f.default
     named = Annotated[kind | None if default is None else kind, typer.Option(flag_of(f), help=told)]
-    return inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, annotation=named,
-                             default=inspect.Parameter.empty if default is MISSING else default)
+    return inspect.Parameter(_name_of(f), inspect.Parameter.KEYWORD_ONLY,
+                             annotation=named, default=inspect.Parameter.empty if default is MISSING else default)
 
-# %% ../nbs/00c_options.ipynb #4e5fc16a
+# %% ../nbs/00c_options.ipynb #60d51538
 def _settings_in(signature: inspect.Signature, hints: dict[str, Any]) -> dict[str, type]:
     """The parameters of a function that are sets of options, with their classes."""
     return {name: hints[name] for name in signature.parameters
@@ -146,23 +151,27 @@ def expanded(function: Callable) -> Callable:
     Called, it puts the sets together again; an option that doesn't fit is a ValueError."""
     signature, hints = inspect.signature(function), get_type_hints(function, include_extras=True)
     settings = _settings_in(signature, hints)
-    plain = [p.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
-             for name, p in signature.parameters.items() if name not in settings]
+    made = {name: p.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
+            for name, p in signature.parameters.items() if name not in settings}
+    plain = list(made)
     shown = {name: [f for f in fields(cls) if flag_of(f)] for name, cls in settings.items()}
-    made = [_parameter(f, get_type_hints(settings[name])[f.name]) for name, fs in shown.items() for f in fs]
+    for name, fs in shown.items():
+        for f in fs:
+            made.setdefault(_name_of(f), _parameter(f, get_type_hints(settings[name])[f.name]))
 
     @wraps(function)
     def called(**values: Any) -> Any:
-        sets = {name: settings[name](**{f.name: values.pop(f.name) for f in fs}) for name, fs in shown.items()}
-        return function(**values, **sets)
+        sets = {name: settings[name](**{f.name: values[_name_of(f)] for f in fs if _name_of(f) in values})
+                for name, fs in shown.items()}
+        return function(**{name: values[name] for name in plain if name in values}, **sets)
 
     del called.__wrapped__  # `typer` would look through it, at the function's own parameters
-    required = [p for p in [*plain, *made] if p.default is inspect.Parameter.empty]
-    called.__signature__ = inspect.Signature(required + [p for p in [*plain, *made] if p not in required])
-    called.__annotations__ = {p.name: p.annotation for p in [*plain, *made]}
+    called.__signature__ = inspect.Signature(sorted(
+        made.values(), key=lambda p: p.default is not inspect.Parameter.empty))
+    called.__annotations__ = {name: p.annotation for name, p in made.items()}
     return called
 
-# %% ../nbs/00c_options.ipynb #7b2b071f
+# %% ../nbs/00c_options.ipynb #6b65bfea
 def as_arguments(settings: Any, all: bool = False) -> list[str]:
     """The command-line arguments that give these settings: of what differs from its default, or of `all`."""
     arguments = []
@@ -177,7 +186,7 @@ def as_arguments(settings: Any, all: bool = False) -> list[str]:
             arguments += [flag_of(f), str(value)]
     return arguments
 
-# %% ../nbs/00c_options.ipynb #4c9ce5aa
+# %% ../nbs/00c_options.ipynb #e2dc5870
 def options_table(cls: type) -> str:
     """A table in Markdown of a class of options: name, meaning, default, range."""
     rows = ["| option | meaning | default | may be |", "| --- | --- | --- | --- |"]

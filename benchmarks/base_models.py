@@ -12,7 +12,8 @@ from statistics import mean
 
 from machine import machine
 
-from ssr_nb.compare import Comparison, compare
+from ssr_nb.compare import compare
+from ssr_nb.comparison import Comparison
 from ssr_nb.report import difference, quoted
 from ssr_nb.statistics import BASELINES
 

@@ -20,10 +20,11 @@ from tempfile import TemporaryDirectory
 import yaml
 from machine import machine
 
-from ssr_nb.compare import ITEMS, arm_folder
+from ssr_nb.compare import arm_folder
+from ssr_nb.comparison import ITEMS
 from ssr_nb.microworld import target_examples
 from ssr_nb.records import Score, read_records, write_records
-from ssr_nb.train import TrainingSettings
+from ssr_nb.settings import TrainingSettings
 
 METHODS, RATES, SEEDS, MAX_NEW_TOKENS = ["sft", "ssr"], [0.001], [0, 1, 2], 40
 

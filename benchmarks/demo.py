@@ -8,7 +8,8 @@ from tempfile import TemporaryDirectory
 
 from machine import machine
 
-from ssr_nb.compare import Comparison, compare
+from ssr_nb.compare import compare
+from ssr_nb.comparison import Comparison
 from ssr_nb.report import read_summary
 
 

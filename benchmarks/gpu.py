@@ -81,7 +81,7 @@ def make_model(folder: Path, shape: dict) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    from ssr_nb.models import PLAIN_TEMPLATE
+    from ssr_nb.chat import PLAIN_TEMPLATE
 
     special = ["<pad>", "<bos>", "<eos>", "<unk>"]
     words = special + ["Question:", "Note:", "Answer:"]
@@ -138,9 +138,10 @@ def train_job(lm, work: Work) -> dict:
     import torch
     from transformers import TrainerCallback, trainer
 
-    from ssr_nb.models import peak_memory
+    from ssr_nb.machine import peak_memory
     from ssr_nb.records import Target
-    from ssr_nb.train import TrainingSettings, encode_all, train
+    from ssr_nb.settings import TrainingSettings
+    from ssr_nb.train import encode_all, train
 
     draw = random.Random(0)
     targets = [Target(f"t{i}", text(draw, work.prompt), text(draw, work.completion), "gold") for i in range(work.rows)]
@@ -190,7 +191,7 @@ def respond_job(lm, work: Work) -> dict:
 
 def generate_job(lm, work: Work) -> dict:
     "What one would write by hand: greedy, with the KV cache, one prompt at a time."
-    from ssr_nb.models import chat_text
+    from ssr_nb.chat import chat_text
 
     def say(example) -> int:
         prompt = lm.tokenizer(chat_text(lm.tokenizer, example.prompt), return_tensors="pt",
@@ -210,7 +211,8 @@ def generate_job(lm, work: Work) -> dict:
 
 def job(stage: str, backend: str, folder: Path, work: Work) -> dict:
     "One measurement, in this process; memory that runs out, or a backend that can't be had, is its result."
-    from ssr_nb.models import OutOfMemory, load_model, ran_out
+    from ssr_nb.machine import OutOfMemory, ran_out
+    from ssr_nb.models import load_model
 
     try:
         lm = load_model(folder, backend=backend)

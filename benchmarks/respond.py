@@ -18,7 +18,9 @@ import torch
 from machine import machine
 
 from ssr_nb.microworld import general_examples, target_examples
-from ssr_nb.models import chat_ids, describe, fastest_threads, load_model, set_threads, stop_ids
+from ssr_nb.chat import chat_ids, stop_ids
+from ssr_nb.machine import fastest_threads, set_threads
+from ssr_nb.models import describe, load_model
 from ssr_nb.records import Example
 from ssr_nb.respond import MOST_ROWS, batches_at_once, respond
 

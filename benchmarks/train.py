@@ -14,9 +14,11 @@ from tempfile import TemporaryDirectory
 from machine import machine
 
 from ssr_nb.microworld import target_examples
-from ssr_nb.models import load_model, set_threads
+from ssr_nb.machine import set_threads
+from ssr_nb.models import load_model
 from ssr_nb.rehearse import rehearse
-from ssr_nb.train import TrainingSettings, encode, train
+from ssr_nb.settings import TrainingSettings
+from ssr_nb.train import encode, train
 
 STEPS, ROUNDS, BATCH, RATE = 60, 5, 16, 1e-3
 
@@ -24,7 +26,8 @@ STEPS, ROUNDS, BATCH, RATE = 60, 5, 16, 1e-3
 def ours(targets, folder) -> float:
     lm = load_model("microworld", backend="transformers")
     start = time.perf_counter()
-    train(targets, lm, folder / "adapter", TrainingSettings(learning_rate=RATE, steps=STEPS, batch_size=BATCH),
+    train(targets, lm, folder / "adapter", TrainingSettings(learning_rate=RATE, steps=STEPS, batch_size=BATCH,
+                                                              checkpoint_every=0),
           progress=False)
     return time.perf_counter() - start
 

@@ -22,9 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import find_executable_batch_size
 
-from .models import (LanguageModel, ModelError, OutOfMemory, _no_bars, adapter_disabled, free_memory,
-                           has_lora, ran_out)
+from .adapters import adapter_disabled
+from .machine import ModelError, OutOfMemory
+from .machine import quiet_libraries
+from .models import LanguageModel, has_lora
 from .records import RecordError, Score
 
 # %% ../nbs/08c_benchmarks.ipynb #e2dbd41e
@@ -60,6 +63,14 @@ def metric_of(samples: list[dict[str, Any]], task: str, asked: str | None = None
     filters = list(dict.fromkeys(sample["filter"] for sample in samples if chosen in sample["metrics"]))
     return chosen, next((name for name in FILTERS if name in filters), filters[0])
 
+# %% ../nbs/08c_benchmarks.ipynb #5daf5d23
+def _said(sample: dict[str, Any]) -> str:
+    """The answer: what was generated, or the likeliest choice."""
+    answers = sample["filtered_resps"]
+    if answers and isinstance(answers[0], (tuple, list)):
+        return str(sample["arguments"][max(range(len(answers)), key=lambda i: answers[i][0])][1]).strip()
+    return str(answers[0]) if answers else ""
+
 
 def sample_score(sample: dict[str, Any], part: str, task: str, metric: str, method: str, seed: int,
                  learning_rate: float | None) -> Score:
@@ -72,14 +83,6 @@ def sample_score(sample: dict[str, Any], part: str, task: str, metric: str, meth
     return Score(f"{part}/{sample['doc_id']}", f"general:{task}", method, seed, learning_rate, float(value),
                  _said(sample), kept)
 
-
-def _said(sample: dict[str, Any]) -> str:
-    """The answer: what was generated, or the likeliest choice."""
-    answers = sample["filtered_resps"]
-    if answers and isinstance(answers[0], (tuple, list)):
-        return str(sample["arguments"][max(range(len(answers)), key=lambda i: answers[i][0])][1]).strip()
-    return str(answers[0]) if answers else ""
-
 # %% ../nbs/08c_benchmarks.ipynb #5138827c
 def benchmark_obstacle() -> str | None:
     """Why no benchmark can be run here, in words; None where it can."""
@@ -87,35 +90,22 @@ def benchmark_obstacle() -> str | None:
 
 
 @contextlib.contextmanager
-def _undisturbed(progress: bool) -> Iterator[None]:
-    """Random generators as they were afterwards, and no log or bar of the harness unless it is wanted."""
+def _seeded_elsewhere() -> Iterator[None]:
+    """The random generators of Python, NumPy and torch are afterwards as they were before."""
     import numpy as np
 
-    loggers = [logging.getLogger(name) for name in ("lm_eval", "datasets", "evaluate")]
-    levels, states = [logger.level for logger in loggers], (random.getstate(), np.random.get_state())
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(torch.random.fork_rng())
-        if not progress:
-            stack.enter_context(_no_bars())
-            stack.enter_context(_no_data_bars())
-            stack.enter_context(_silent_children())
-            for logger in loggers:
-                logger.setLevel(logging.ERROR)
-            stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
-            stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+    states = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng():
         try:
             yield
         finally:
             random.setstate(states[0])
             np.random.set_state(states[1])
-            for logger, level in zip(loggers, levels):
-                logger.setLevel(level)
 
-
+# %% ../nbs/08c_benchmarks.ipynb #c2c7f8be
 @contextlib.contextmanager
 def _silent_children() -> Iterator[None]:
-    """Nothing on standard error from child processes: the harness asks git for a commit,
-    and git complains where the folder is none of its own."""
+    """Nothing on standard error from child processes."""
     kept = os.dup(2)
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
@@ -128,6 +118,7 @@ def _silent_children() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _no_data_bars() -> Iterator[None]:
+    """No progress bars of Datasets."""
     import datasets
 
     shown = not datasets.are_progress_bars_disabled()
@@ -139,6 +130,22 @@ def _no_data_bars() -> Iterator[None]:
             datasets.enable_progress_bars()
 
 
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """No log, greeting or bar of the harness and of what it uses; errors of loggers still count as errors."""
+    loggers = [logging.getLogger(name) for name in ("lm_eval", "datasets", "evaluate")]
+    levels = [logger.level for logger in loggers]
+    with (quiet_libraries(), _no_data_bars(), _silent_children(), contextlib.redirect_stderr(io.StringIO()),
+          contextlib.redirect_stdout(io.StringIO())):
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels):
+                logger.setLevel(level)
+
+# %% ../nbs/08c_benchmarks.ipynb #b668f6b9
 def _samples(lm: LanguageModel, task: str, manager: Any, batch_size: int,
              options: dict[str, Any]) -> dict[str, list[dict]]:
     """Every item's sample, by the part of the task that it belongs to."""
@@ -159,28 +166,41 @@ def _samples(lm: LanguageModel, task: str, manager: Any, batch_size: int,
         lm.model.train(training)
         lm.model.generation_config = config
 
-
+# %% ../nbs/08c_benchmarks.ipynb #981d5532
 def _fitting(lm: LanguageModel, task: str, manager: Any, batch_size: int,
              options: dict[str, Any]) -> dict[str, list[dict]]:
-    """`_samples`, with half the batch where memory runs out."""
-    while True:
+    """`_samples`, with half the batch where memory runs out.
+    Raises OutOfMemory where a single row doesn't fit, RecordError for a task that can't be run."""
+    halves = iter([batch_size >> n for n in range(1, batch_size.bit_length() + 1)])  # 16: 8, 4, 2, 1, 0
+
+    @find_executable_batch_size(starting_batch_size=batch_size, reduce_batch_size_fn=lambda: next(halves))
+    def samples(rows: int) -> dict[str, list[dict]]:
         try:
-            return _samples(lm, task, manager, batch_size, options)
-        except Exception as error:
-            if not ran_out(error):
-                said = (str(error).strip().splitlines() or [""])[0]
-                expected = (f"{error.name}, which this task needs besides lm-eval: pip install {error.name}"
-                            if isinstance(error, ModuleNotFoundError) else
-                            "a task that lm-eval knows and whose data can be had; for a local one, "
-                            "include= the folder of its YAML file")
-                raise RecordError(task, None, f"{type(error).__name__}: {said}", expected) from error
-            if batch_size == 1:
-                raise OutOfMemory(f"found no memory for a single row of {task}; expected load_in_4bit, "
-                                  "or a smaller model") from error
-        free_memory()
-        batch_size //= 2
+            return _samples(lm, task, manager, rows, options)
+        except MemoryError as error:  # Python's own, which Accelerate doesn't count
+            raise torch.OutOfMemoryError("Python is out of memory.") from error
+
+    try:
+        return samples()
+    except Exception as error:
+        if "No executable batch size found" in str(error):
+            raise OutOfMemory(f"found no memory for a single row of {task}; expected load_in_4bit, "
+                              "or a smaller model") from error
+        raise RecordError(task, None, _first_line(error), _expected(error)) from error
 
 
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+
+
+def _expected(error: Exception) -> str:
+    """What a task that failed would have needed."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error.name}, which this task needs besides lm-eval: pip install {error.name}"
+    return ("a task that lm-eval knows and whose data can be had; for a local one, include= the folder of its "
+            "YAML file")
+
+# %% ../nbs/08c_benchmarks.ipynb #850bf712
 def run_benchmarks(lm: LanguageModel, tasks: list[str], *, method: str = "base", seed: int = 0,
                    learning_rate: float | None = None,
                    include: str | Path | None = None, limit: int | None = None, few_shot: int | None = None,
@@ -198,7 +218,7 @@ def run_benchmarks(lm: LanguageModel, tasks: list[str], *, method: str = "base",
         raise ModelError(lm.name, obstacle, "lm-eval: pip install 'ssr-nb[benchmarks]'")
     options = {"limit": limit, "num_fewshot": few_shot, "apply_chat_template": chat, "log_samples": True}
     scores = []
-    with _undisturbed(progress):
+    with _seeded_elsewhere(), contextlib.nullcontext() if progress else _silence():
         from lm_eval.tasks import TaskManager
 
         manager = TaskManager(include_path=str(include) if include else None, include_defaults=include is None)
@@ -211,7 +231,7 @@ def run_benchmarks(lm: LanguageModel, tasks: list[str], *, method: str = "base",
                        if s["filter"] == after and metric in s["metrics"]]
     return scores
 
-
+# %% ../nbs/08c_benchmarks.ipynb #9925dc4f
 def compare_benchmarks(lm: LanguageModel, tasks: list[str], method: str, *, learning_rate: float | None = None,
                        **settings: Any) -> list[Score]:
     """The scores of a tuned model and of its base on the same items, in one process:

@@ -22,16 +22,30 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from .models import split_thinking
-from .records import Appender, Example, Prompt, RecordError, Response, messages_of, write_records
-from .respond import _check_settings, _Progress, _short_hash, _usable, response_key
+from .chat import split_thinking
+from .options import check_options, option
+from .records import Example, Prompt, Response, messages_of
+from .respond import Place, _check_settings, _distinct, _kept, _Progress, _short_hash, response_key
 
-# %% ../nbs/04b_endpoint.ipynb #ed91d7b5
+# %% ../nbs/04b_endpoint.ipynb #9edb0c44
 class EndpointError(ConnectionError):
     """An endpoint that can't be used, or didn't answer in the end:
     says which, for which prompt, what was found and what was expected."""
 
 
+def _address(url: str) -> str:
+    """The address where `/chat/completions` would be added. Raises ValueError for what is none."""
+    parts = urlsplit(url)
+    if (parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password
+        or parts.query or parts.fragment):
+        shown = (f"{parts.scheme}://{parts.hostname}" if parts.username or parts.password or parts.query
+                 else url)
+        raise ValueError(f"found endpoint {shown!r}, perhaps with more; expected http(s)://host[:port]/v1 "
+                         "and nothing secret in it (keys: SSR_API_KEY)")
+    path = parts.path.rstrip("/").removesuffix("/chat/completions") or "/v1"
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+# %% ../nbs/04b_endpoint.ipynb #ed91d7b5
 @dataclass(frozen=True)
 class Endpoint:
     """A server that speaks OpenAI's chat protocol. `timeout` is for a whole request and
@@ -42,33 +56,22 @@ class Endpoint:
     from OPENAI_API_KEY.
     """
 
-    url: str
-    model: str
-    concurrency: int = 8
-    timeout: float = 120.0
-    retries: int = 6
-    first_wait: float = 1.0
-    longest_wait: float = 120.0
+    url: str = option(help="Its address, http(s)://host[:port]/v1.", flag="--endpoint")
+    model: str = option(help="The name under which the server knows the model.", flag="")
+    concurrency: int = option(8, "Requests under way at once.", at_least=1)
+    timeout: float = option(120.0, "Seconds for one request.", above=0)
+    retries: int = option(6, "How often a request is made again that failed.", at_least=0, flag="")
+    first_wait: float = option(1.0, "Seconds of the first pause, at most.", at_least=0, flag="")
+    longest_wait: float = option(120.0, "Seconds of any pause, at most.", at_least=0, flag="")
 
     def __post_init__(self):
-        parts = urlsplit(self.url)
-        if (parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password
-            or parts.query or parts.fragment):
-            shown = (f"{parts.scheme}://{parts.hostname}" if parts.username or parts.password or parts.query
-                     else self.url)
-            raise ValueError(f"found endpoint {shown!r}, perhaps with more; expected http(s)://host[:port]/v1 "
-                             "and nothing secret in it (keys: SSR_API_KEY)")
+        check_options(self)
         if not self.model:
             raise ValueError("found an endpoint without a model; expected the name under which the server "
                              "knows it")
-        for name, least in (("concurrency", 1), ("retries", 0), ("timeout", 0.001), ("first_wait", 0),
-                            ("longest_wait", 0)):
-            if not least <= getattr(self, name) < float("inf"):
-                raise ValueError(f"found {name} = {getattr(self, name)}; expected {least} or more")
-        path = parts.path.rstrip("/").removesuffix("/chat/completions") or "/v1"
-        object.__setattr__(self, "url", f"{parts.scheme}://{parts.netloc}{path}")
+        object.__setattr__(self, "url", _address(self.url))
 
-
+# %% ../nbs/04b_endpoint.ipynb #aa91b33c
 def api_key(url: str) -> str:
     """The key for an address, from the environment; empty where there is none."""
     found = os.environ.get("SSR_API_KEY", "")
@@ -90,7 +93,7 @@ def pause(attempt: int, endpoint: Endpoint, asked: float | None = None,
     longest = min(endpoint.longest_wait, endpoint.first_wait * 2 ** min(attempt, 30))
     return (asked or 0.0) + draw.uniform(0, min(longest, endpoint.first_wait) if asked else longest)
 
-
+# %% ../nbs/04b_endpoint.ipynb #effd9111
 def retry_after(headers: httpx.Headers) -> float | None:
     """Seconds that a server asks to wait: `Retry-After` as a number or as a date.
     None where it doesn't say, or can't be read."""
@@ -101,11 +104,7 @@ def retry_after(headers: httpx.Headers) -> float | None:
     except (ValueError, TypeError):
         return None
 
-# %% ../nbs/04b_endpoint.ipynb #de977215
-MOST_BYTES = 20_000_000  # of one reply; longer ones are no answers
-_TOO_LONG = re.compile(r"context[ _](?:length|window|size)", re.IGNORECASE)  # as OpenAI, vLLM and llama.cpp say it
-
-
+# %% ../nbs/04b_endpoint.ipynb #d2953566
 class _Passing(Exception):
     """A failure that may be over soon; `asked` is how many seconds the server wants us to wait."""
 
@@ -113,7 +112,10 @@ class _Passing(Exception):
         self.asked = asked
         super().__init__(why)
 
+    def __reduce__(self):  # by default an exception is made again from its message alone
+        return type(self), (str(self), self.asked)
 
+# %% ../nbs/04b_endpoint.ipynb #75146783
 def _client(endpoint: Endpoint) -> httpx.Client:
     key = api_key(endpoint.url)
     headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {key}"} if key else {})
@@ -128,33 +130,7 @@ def _said(content: bytes, url: str, width: int = 200) -> str:
     text = text.replace(key, "[the key]") if key else text
     return text if len(text) <= width else text[: width - 1] + "…"
 
-
-def _post(client: httpx.Client, endpoint: Endpoint, body: dict) -> dict:
-    """The choice and the usage of one reply; an empty one, cut off, where the prompt is too long for the model.
-    Raises _Passing where another try may help, EndpointError where it can't."""
-    deadline, content = time.monotonic() + endpoint.timeout, bytearray()
-    try:
-        with client.stream("POST", f"{endpoint.url}/chat/completions",
-                           content=json.dumps(body).encode()) as reply:
-            for chunk in reply.iter_bytes():
-                content += chunk
-                if time.monotonic() > deadline or len(content) > MOST_BYTES:
-                    raise _Passing(f"a reply that was not over after {endpoint.timeout:g} s or "
-                                   f"{MOST_BYTES:,} bytes")
-    except (httpx.TransportError, httpx.DecodingError) as error:
-        raise _Passing(f"{type(error).__name__}: {_said(str(error).encode(), endpoint.url)}") from None
-    if reply.status_code in (408, 429) or reply.status_code >= 500:
-        raise _Passing(f"status {reply.status_code}: {_said(bytes(content), endpoint.url)}",
-                       retry_after(reply.headers))
-    if reply.status_code == 400 and _TOO_LONG.search(content.decode("utf-8", "replace")):
-        return {"text": "", "ended": "context length exceeded", "tokens": 0}
-    if reply.status_code != 200:
-        raise EndpointError(f"found status {reply.status_code}: {_said(bytes(content), endpoint.url)}; "
-                            "expected a request, a key and a model "
-                            f"({endpoint.model!r}) that {endpoint.url} takes")
-    return _parsed(bytes(content), endpoint)
-
-
+# %% ../nbs/04b_endpoint.ipynb #56f3889e
 def _parsed(content: bytes, endpoint: Endpoint) -> dict:
     try:
         reply = json.loads(content)
@@ -166,6 +142,43 @@ def _parsed(content: bytes, endpoint: Endpoint) -> dict:
     if not isinstance(text, str | None) or not isinstance(ended, str | None):
         raise _Passing(f"a reply whose content is no text: {_said(content, endpoint.url)}")
     return {"text": text or "", "ended": ended, "tokens": tokens if type(tokens) is int else None}
+
+# %% ../nbs/04b_endpoint.ipynb #995e4ff9
+MOST_BYTES = 20_000_000  # of one reply; longer ones are no answers
+
+
+def _received(client: httpx.Client, endpoint: Endpoint, body: dict) -> tuple[httpx.Response, bytes]:
+    """The reply to one request and all that it says. Raises _Passing where it doesn't come, or doesn't end."""
+    deadline, content = time.monotonic() + endpoint.timeout, bytearray()
+    try:
+        with client.stream("POST", f"{endpoint.url}/chat/completions",
+                           content=json.dumps(body).encode()) as reply:
+            for chunk in reply.iter_bytes():
+                content += chunk
+                if time.monotonic() > deadline or len(content) > MOST_BYTES:
+                    raise _Passing(f"a reply that was not over after {endpoint.timeout:g} s or "
+                                   f"{MOST_BYTES:,} bytes")
+    except (httpx.TransportError, httpx.DecodingError) as error:
+        raise _Passing(f"{type(error).__name__}: {_said(str(error).encode(), endpoint.url)}") from None
+    return reply, bytes(content)
+
+# %% ../nbs/04b_endpoint.ipynb #de977215
+_TOO_LONG = re.compile(r"context[ _](?:length|window|size)", re.IGNORECASE)  # as OpenAI, vLLM and llama.cpp say it
+
+
+def _post(client: httpx.Client, endpoint: Endpoint, body: dict) -> dict:
+    """The choice and the usage of one reply; an empty one, cut off, where the prompt is too long for the model.
+    Raises _Passing where another try may help, EndpointError where it can't."""
+    reply, content = _received(client, endpoint, body)
+    if reply.status_code in (408, 429) or reply.status_code >= 500:
+        raise _Passing(f"status {reply.status_code}: {_said(content, endpoint.url)}", retry_after(reply.headers))
+    if reply.status_code == 400 and _TOO_LONG.search(content.decode("utf-8", "replace")):
+        return {"text": "", "ended": "context length exceeded", "tokens": 0}
+    if reply.status_code != 200:
+        raise EndpointError(f"found status {reply.status_code}: {_said(content, endpoint.url)}; "
+                            "expected a request, a key and a model "
+                            f"({endpoint.model!r}) that {endpoint.url} takes")
+    return _parsed(content, endpoint)
 
 # %% ../nbs/04b_endpoint.ipynb #cfb57ed0
 def _persist(client: httpx.Client, endpoint: Endpoint, name: str, body: dict,
@@ -189,7 +202,7 @@ def _persist(client: httpx.Client, endpoint: Endpoint, name: str, body: dict,
     raise EndpointError(f"{name}: found {last}; expected a chat completion from {endpoint.url} within "
                         f"{endpoint.retries + 1} tries")
 
-# %% ../nbs/04b_endpoint.ipynb #23106bd5
+# %% ../nbs/04b_endpoint.ipynb #cbf40329
 def _worded(endpoint: Endpoint, body: dict) -> dict:
     """The body with the model's name; at OpenAI itself, with the limit under a name that all its models take."""
     body = {"model": endpoint.model} | body
@@ -197,7 +210,7 @@ def _worded(endpoint: Endpoint, body: dict) -> dict:
         body["max_completion_tokens"] = body.pop("max_tokens")
     return body
 
-
+# %% ../nbs/04b_endpoint.ipynb #23106bd5
 def complete(endpoint: Endpoint, requests: list[tuple[str, dict]]) -> Iterator[tuple[int, dict]]:
     """For each request (a name for errors, and its body) its number and reply {"text", "ended",
     "tokens"}, as they come.
@@ -226,7 +239,7 @@ def complete(endpoint: Endpoint, requests: list[tuple[str, dict]]) -> Iterator[t
     if failed:
         raise failed
 
-# %% ../nbs/04b_endpoint.ipynb #51a74f8e
+# %% ../nbs/04b_endpoint.ipynb #dafed21e
 def chat_body(prompt: Prompt, max_new_tokens: int, temperature: float = 0.0, top_p: float = 1.0,
               seed: int | None = None) -> dict:
     """The body of a chat request, the model's name apart."""
@@ -235,6 +248,26 @@ def chat_body(prompt: Prompt, max_new_tokens: int, temperature: float = 0.0, top
     return body if seed is None else body | {"seed": seed}
 
 
+def _requests(examples: dict[str, Example], places: list[Place], max_new_tokens: int, temperature: float,
+              top_p: float, seed: int) -> list[tuple[str, dict]]:
+    """The requests for the answers at these places, each with a name for errors."""
+    def chance(id: str, sample: int) -> int | None:
+        return int(_short_hash(seed, sample, examples[id].prompt), 16) % 2**31 if temperature else None
+
+    return [(f"example {id!r}", chat_body(examples[id].prompt, max_new_tokens, temperature, top_p,
+                                          chance(id, sample))) for id, sample in places]
+
+# %% ../nbs/04b_endpoint.ipynb #e5a14443
+def _as_response(place: Place, reply: dict, key: str, model: str) -> Response:
+    id, sample = place
+    extra = {"sample": sample, "key": key} | ({} if reply["ended"] in ("stop", "length")
+                                              else {"ended": reply["ended"]})
+    finish_reason = "stop" if reply["ended"] == "stop" else "length"
+    thinking, answer = split_thinking(reply["text"].strip())
+    extra |= {"thinking": thinking} if thinking else {}
+    return Response(id, answer.strip(), finish_reason, None, reply["tokens"], model, extra)
+
+# %% ../nbs/04b_endpoint.ipynb #51a74f8e
 def respond_through(endpoint: Endpoint, examples: list[Example], out: str | Path | None = None, *,
                     max_new_tokens: int = 256, temperature: float = 0.0,
                     top_p: float = 1.0, samples: int = 1, seed: int = 0,
@@ -247,45 +280,15 @@ def respond_through(endpoint: Endpoint, examples: list[Example], out: str | Path
     other prompts, of another model or with other settings.
     """
     _check_settings(max_new_tokens, temperature, top_p, samples)
-    by_id = {e.id: e for e in examples}
-    if len(by_id) != len(examples):
-        twice = next(e.id for e in examples if by_id[e.id] is not e)
-        raise RecordError(None, None, f"id {twice!r} twice among the examples", "every id once")
-    jobs = {(e.id, sample): response_key(messages_of(e.prompt), _short_hash(endpoint.model), max_new_tokens,
-                                         temperature, top_p, seed)
+    by_id, settings = _distinct(examples), (max_new_tokens, temperature, top_p, seed)
+    jobs = {(e.id, sample): response_key(messages_of(e.prompt), _short_hash(endpoint.model), *settings)
             for e in examples for sample in range(samples)}
-    settings = (max_new_tokens, temperature, top_p, seed)
-    if out is None:
-        there = {place: r for place, r in _new_answers(endpoint, by_id, jobs, {}, settings, progress)}
-    else:
-        appender = Appender(out, Response)
-        there = _usable(appender.finished, jobs, Path(out))
-        with appender:
-            for place, response in _new_answers(endpoint, by_id, jobs, there, settings, progress):
-                appender.write(response)
-                there[place] = response
-        write_records(out, [there[place] for place in jobs])
+    with _kept(out, jobs) as (there, keep):
+        missing = [place for place in jobs if place not in there]
+        shown = _Progress(len(jobs), len(there), progress)
+        for number, reply in complete(endpoint, _requests(by_id, missing, *settings)):
+            place = missing[number]
+            keep(_as_response(place, reply, jobs[place], endpoint.model))
+            shown.add(1, reply["tokens"] or 0)
+        shown.bar.close()
     return [there[place] for place in jobs]
-
-
-def _new_answers(endpoint: Endpoint, by_id: dict[str, Example], jobs: dict, there: dict, settings: tuple,
-                 progress: bool) -> Iterator[tuple[tuple, Response]]:
-    max_new_tokens, temperature, top_p, seed = settings
-    missing = [place for place in jobs if place not in there]
-    requests = []
-    for id, sample in missing:
-        chance = int(_short_hash(seed, sample, by_id[id].prompt), 16) % 2**31 if temperature else None
-        requests.append((f"example {id!r}", chat_body(by_id[id].prompt, max_new_tokens, temperature,
-                                                      top_p, chance)))
-    bar = _Progress(len(jobs), len(there), progress)
-    for number, reply in complete(endpoint, requests):
-        id, sample = missing[number]
-        extra = {"sample": sample, "key": jobs[id, sample]} | ({} if reply["ended"] in ("stop", "length")
-                                                               else {"ended": reply["ended"]})
-        finish_reason = "stop" if reply["ended"] == "stop" else "length"
-        thinking, answer = split_thinking(reply["text"].strip())
-        extra |= {"thinking": thinking} if thinking else {}
-        bar.add(1, reply["tokens"] or 0)
-        yield missing[number], Response(id, answer.strip(), finish_reason, None, reply["tokens"],
-                                        endpoint.model, extra)
-    bar.bar.close()

@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['PEOPLE', 'OBJECTS', 'PLACES', 'JOBS', 'COLORS', 'FOODS', 'CATEGORIES', 'KIND_OF', 'LISTED', 'NUMBERS', 'COUNTRIES',
            'CITIES', 'ATLAS', 'SPLITS', 'KEEPING', 'HOME', 'SHIFTED', 'AT_WORK', 'DOMAINS', 'UNANSWERABLE', 'KINDS',
-           'REFUSAL', 'ABSENCES', 'FACTS', 'HOPS', 'SKILLS', 'REFUSING', 'RULES', 'MODEL_PATH', 'invented',
-           'draw_atlas', 'Question', 'split_of', 'draw', 'Domain', 'Passage', 'draw_passage', 'pick', 'ask',
-           'ask_check', 'fact', 'hop', 'category', 'sum_with_steps', 'sort', 'compare', 'copy', 'reverse', 'count',
-           'in_one_word', 'in_your_own_words', 'right', 'example_of', 'target_examples', 'general_examples']
+           'REFUSAL', 'ABSENCES', 'FACTS', 'HOPS', 'SKILLS', 'REFUSING', 'RULES', 'PARTS', 'MODEL_PATH', 'invented',
+           'draw_atlas', 'Question', 'split_of', 'draw', 'Domain', 'draw_facts', 'Passage', 'draw_passage', 'pick',
+           'ask', 'ask_check', 'fact', 'hop', 'category', 'sum_with_steps', 'sort', 'compare', 'copy', 'reverse',
+           'count', 'in_one_word', 'in_your_own_words', 'refuses', 'right', 'micro', 'example_of', 'target_examples',
+           'general_examples', 'microworld_examples']
 
 # %% ../nbs/01_microworld.ipynb #4dd4a675
 import importlib.util
@@ -19,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .records import Example
+from .records import Example, RecordError, Verdict
+from .tables import one_of
 
 # %% ../nbs/01_microworld.ipynb #2cf49016
 PEOPLE = """adam bella carla denis edith felix greta henry isla jonas kiran lydia milo nadia oscar petra quentin
@@ -63,7 +65,7 @@ def invented(count: int, endings: Sequence[str], seed: str) -> list[str]:
 COUNTRIES = invented(40, ["land", "stan", "nia"], "countries")
 CITIES = invented(40, ["burg", "ton", "ville"], "cities")
 
-
+# %% ../nbs/01_microworld.ipynb #20d8af62
 def draw_atlas(seed: str) -> dict[str, dict[str, str]]:
     """Capital, color of the flag and food of every country."""
     rng = random.Random(seed)
@@ -101,11 +103,11 @@ def split_of(content: str) -> str:
     bucket = zlib.crc32(content.encode()) % 10
     return "test" if bucket < 2 else "validation" if bucket == 2 else "train"
 
-
+# %% ../nbs/01_microworld.ipynb #86ed9ab4
 def draw(rng: random.Random, make: Callable[[random.Random], Question], split: str) -> Question:
     """Questions are made until one belongs to the split."""
     if split not in SPLITS:
-        raise ValueError(f"found split {split!r}; expected one of {', '.join(SPLITS)}")
+        raise ValueError(f"found split {split!r}; expected {one_of(SPLITS, split)}")
     while True:
         question = make(rng)
         if not question.content or split_of(question.content) == split:
@@ -139,6 +141,8 @@ HOME = Domain(
     "home", PEOPLE[:30], OBJECTS[:20], PLACES[:12],
     facts=["{person} keeps the {thing} in the {place} .", "{person} has the {thing} in the {place} ."],
     questions=["where is the {thing} of {person} ?", "where does {person} keep the {thing} ?"], **KEEPING)
+
+# %% ../nbs/01_microworld.ipynb #95816861
 SHIFTED = Domain(
     "shifted", PEOPLE[30:], OBJECTS[20:], PLACES[12:],
     facts=["{person} put the {thing} in the {place} .", "{person} left the {thing} in the {place} ."],
@@ -155,6 +159,22 @@ AT_WORK = Domain(
 DOMAINS = {domain.name: domain for domain in (HOME, SHIFTED, AT_WORK)}
 
 # %% ../nbs/01_microworld.ipynb #0a4b59a7
+def draw_facts(rng: random.Random, domain: Domain) -> tuple[list[tuple[str, str, str]], str, str]:
+    """Two to four (person, thing, place), then a person and a thing that are not among them;
+    of three or four facts, about half are crossed."""
+    size = rng.choice([2, 3, 4])
+    people, things = rng.sample(domain.people, size + 1), rng.sample(domain.things, size + 1)
+    absent_person, absent_thing = people.pop(), things.pop()
+    shape = rng.random() if size > 2 else 1
+    if shape < 0.65:
+        people[1] = people[0]
+    if shape < 0.5:
+        things[2] = things[0]
+    facts = list(zip(people, things, rng.sample(domain.places, size)))
+    rng.shuffle(facts)
+    return facts, absent_person, absent_thing
+
+# %% ../nbs/01_microworld.ipynb #b328ec82
 @dataclass(frozen=True)
 class Passage:
     """A few (person, thing, place) facts and their text, with a person and a thing that do not occur."""
@@ -167,18 +187,9 @@ class Passage:
 
 
 def draw_passage(rng: random.Random, domain: Domain, split: str) -> Passage:
-    """Two to four facts; of the passages with more than two, about half are crossed."""
+    """A passage of the split: facts and their text, drawn until the text belongs to it."""
     while True:
-        size = rng.choice([2, 3, 4])
-        people, things = rng.sample(domain.people, size + 1), rng.sample(domain.things, size + 1)
-        absent_person, absent_thing = people.pop(), things.pop()
-        shape = rng.random() if size > 2 else 1
-        if shape < 0.65:
-            people[1] = people[0]
-        if shape < 0.5:
-            things[2] = things[0]
-        facts = list(zip(people, things, rng.sample(domain.places, size)))
-        rng.shuffle(facts)
+        facts, absent_person, absent_thing = draw_facts(rng, domain)
         text = " ".join(rng.choice(domain.facts).format(person=who, thing=what, place=where)
                         for who, what, where in facts)
         if split_of(text) == split:
@@ -187,8 +198,6 @@ def draw_passage(rng: random.Random, domain: Domain, split: str) -> Passage:
 # %% ../nbs/01_microworld.ipynb #75ac1e1e
 UNANSWERABLE = ("person", "object", "mismatch")
 KINDS = ("answerable", *UNANSWERABLE)
-REFUSAL = "i do not know"
-ABSENCES = ["{person} is not mentioned in the passage .", "the passage says that {person} is not mentioned ."]
 
 
 def pick(rng: random.Random, passage: Passage, kind: str) -> tuple[str, str, str | None]:
@@ -203,6 +212,10 @@ def pick(rng: random.Random, passage: Passage, kind: str) -> tuple[str, str, str
     together = {fact[:2] for fact in passage.facts}
     apart = {(one[0], other[1]) for one in passage.facts for other in passage.facts} - together
     return *rng.choice(sorted(apart)), None
+
+# %% ../nbs/01_microworld.ipynb #1b54e76e
+REFUSAL = "i do not know"
+ABSENCES = ["{person} is not mentioned in the passage .", "the passage says that {person} is not mentioned ."]
 
 
 def ask(rng: random.Random, passage: Passage, kind: str) -> Question:
@@ -236,6 +249,16 @@ FACTS = {
               "which food is eaten in {country} ?"],
              ["people in {country} eat {value} .", "the food of {country} is {value} ."]),
 }
+
+
+def fact(rng: random.Random) -> Question:
+    """One entry of the atlas."""
+    country, topic = rng.choice(COUNTRIES), rng.choice(sorted(FACTS))
+    value, (questions, answers) = ATLAS[country][topic], FACTS[topic]
+    return Question("fact", rng.choice(questions).format(country=country),
+                    rng.choice(answers).format(country=country, value=value), value, [topic, value])
+
+# %% ../nbs/01_microworld.ipynb #047526c9
 HOPS = {
     "flag": ["what color is the flag of the country with the capital {city} ?",
              "the capital of a country is {city} . what color is its flag ?",
@@ -246,14 +269,6 @@ HOPS = {
 }
 
 
-def fact(rng: random.Random) -> Question:
-    """One entry of the atlas."""
-    country, topic = rng.choice(COUNTRIES), rng.choice(sorted(FACTS))
-    value, (questions, answers) = ATLAS[country][topic], FACTS[topic]
-    return Question("fact", rng.choice(questions).format(country=country),
-                    rng.choice(answers).format(country=country, value=value), value, [topic, value])
-
-
 def hop(rng: random.Random) -> Question:
     """Two entries of the atlas: from the capital to its country, and on."""
     country, topic = rng.choice(COUNTRIES), rng.choice(sorted(HOPS))
@@ -262,7 +277,7 @@ def hop(rng: random.Random) -> Question:
     return Question("hop", rng.choice(HOPS[topic]).format(city=city),
                     f"{city} is the capital of {country} . {second}", value, [topic, value])
 
-
+# %% ../nbs/01_microworld.ipynb #2ba44d69
 def _with_article(word: str) -> str: return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
 
 
@@ -290,7 +305,7 @@ def sum_with_steps(rng: random.Random) -> Question:
     return Question("sum", question.format(x, y, z), steps, str(x + y + z), str(x + y + z),
                     "sum {} {} {}".format(*sorted([x, y, z])))
 
-
+# %% ../nbs/01_microworld.ipynb #94aebac5
 def sort(rng: random.Random) -> Question:
     """Three numbers, smallest first."""
     numbers = rng.sample(range(10, 60), 3)
@@ -338,7 +353,7 @@ def count(rng: random.Random) -> Question:
     return _on_words(rng, "count", (2, 3, 4, 5, 6), ["how many words are these : {} ?", "count the words {} ."],
                      ["there are {} words .", "these are {} words ."], lambda words: [str(len(words))])
 
-
+# %% ../nbs/01_microworld.ipynb #b06e690e
 SKILLS: dict[str, Callable[[random.Random], Question]] = {
     "fact": fact, "hop": hop, "sum": sum_with_steps, "sort": sort, "copy": copy, "reverse": reverse,
     "category": category, "compare": compare, "count": count}
@@ -362,7 +377,6 @@ def in_your_own_words(prompt: str, hint: str) -> str:
     return f"{prompt} hint : {hint} . say it in your own words ."
 
 # %% ../nbs/01_microworld.ipynb #440e2b16
-REFUSING = ("do not know", "is not mentioned", "does not say")
 _WORDS = {"place": {*PLACES, *CITIES}, "person": set(PEOPLE), "thing": {*OBJECTS, *JOBS},
           "capital": set(CITIES), "flag": set(COLORS), "food": set(FOODS), "number": set(NUMBERS),
           "listed": set(LISTED), "kind": set(CATEGORIES), "verdict": {"yes", "no"}}
@@ -374,20 +388,27 @@ def _among(words: list[str], table: str) -> list[str]: return [word for word in 
 def _compared(found: list[str], expected: list[str]) -> tuple[bool, str]:
     return found == expected, f"found {' '.join(found) or 'nothing'}; expected {' '.join(expected)}"
 
+# %% ../nbs/01_microworld.ipynb #76167a7a
+REFUSING = ("do not know", "is not mentioned", "does not say")
+
+
+def refuses(answer: str) -> bool:
+    """Whether an answer, in this world's spelling, refuses in one of its three ways."""
+    return any(f" {phrase} " in f" {answer} " for phrase in REFUSING)
+
 
 def _right_place(key: list, words: list[str]) -> tuple[bool, str]:
     person, thing, place = key
-    refuses, places = (any(f" {phrase} " in f" {' '.join(words)} " for phrase in REFUSING),
-                       sorted(set(_among(words, "place"))))
+    refused, places = refuses(" ".join(words)), sorted(set(_among(words, "place")))
     if place is None:
-        return (refuses and not places, f"{'refuses' if refuses else 'does not refuse'}, "
+        return (refused and not places, f"{'refuses' if refused else 'does not refuse'}, "
                 f"names {' '.join(places) or 'no place'}; expected a refusal")
     others = [word for word in _among(words, "person") + _among(words, "thing") if word not in (person, thing)]
-    if refuses or others:
-        return False, f"{'refuses' if refuses else 'speaks of ' + ' '.join(others)}; expected {place}"
+    if refused or others:
+        return False, f"{'refuses' if refused else 'speaks of ' + ' '.join(others)}; expected {place}"
     return _compared(places, [place])
 
-
+# %% ../nbs/01_microworld.ipynb #6e36be4e
 def _right_entry(key: list, words: list[str]) -> tuple[bool, str]:
     topic, value = key
     return _compared(sorted(set(_among(words, topic))), [value])
@@ -401,7 +422,7 @@ def _right_kind(key: str, words: list[str]) -> tuple[bool, str]:
     return (_last_of("verdict")(key, words) if key in _WORDS["verdict"]
             else _compared(sorted(set(_among(words, "kind"))), [key]))
 
-# %% ../nbs/01_microworld.ipynb #66349e14
+
 RULES: dict[str, Callable[[Any, list[str]], tuple[bool, str]]] = {
     "passage": _right_place, "check": _last_of("verdict"), "fact": _right_entry, "hop": _right_entry,
     "sum": _last_of("number"), "sort": lambda key, words: _compared(_among(words, "number"), key),
@@ -410,7 +431,7 @@ RULES: dict[str, Callable[[Any, list[str]], tuple[bool, str]]] = {
     "category": _right_kind, "compare": lambda key, words: _compared(_among(words, "number")[:1], [key]),
     "count": lambda key, words: _compared(_among(words, "number"), key)}
 
-
+# %% ../nbs/01_microworld.ipynb #66349e14
 def right(example: Example, answer: str) -> tuple[bool, str]:
     """Whether the content of an answer is right, whatever its wording, and what was found.
 
@@ -421,6 +442,13 @@ def right(example: Example, answer: str) -> tuple[bool, str]:
         raise ValueError(f"example {example.id}: found skill {skill!r}; expected a micro-world example, "
                          f"with 'key' and one of {', '.join(RULES)}")
     return RULES[skill](example.extra["key"], answer.lower().replace(".", " . ").replace(",", " , ").split())
+
+# %% ../nbs/01_microworld.ipynb #bb5b9e3c
+def micro(example: Example, answer: str) -> Verdict:
+    """The micro-world's rule: the content is right, whatever the wording."""
+    ok, reason = right(example, answer)
+    phrase = f"{'right' if ok else 'other'} content{': ' * bool(reason)}{reason}"
+    return Verdict(example.id, "correct" if ok else "incorrect", float(ok), phrase, "micro")
 
 # %% ../nbs/01_microworld.ipynb #34c690ee
 def example_of(question: Question, id: str) -> Example:
@@ -434,12 +462,12 @@ def example_of(question: Question, id: str) -> Example:
                    answerable=answerable,
                    group=question.content, extra=extra | {"domain": question.domain, "kind": question.kind})
 
-
+# %% ../nbs/01_microworld.ipynb #8d202b2f
 def target_examples(n: int, split: str, domain: str = "home", seed: int = 0) -> list[Example]:
     """`n` passage questions with different passages, half of them unanswerable, in random order."""
     if split not in SPLITS or domain not in DOMAINS:
-        raise ValueError(f"found split {split!r} and domain {domain!r}; expected one of {', '.join(SPLITS)} "
-                         f"and one of {', '.join(DOMAINS)}")
+        raise ValueError(f"found split {split!r} and domain {domain!r}; expected {one_of(SPLITS, split)} "
+                         f"and {one_of(DOMAINS, domain)}")
     rng, examples, seen = random.Random(f"target {domain} {split} {seed}"), [], set()
     while len(examples) < n:
         passage, i = draw_passage(rng, DOMAINS[domain], split), len(examples)
@@ -468,6 +496,20 @@ def general_examples(n_per_skill: int, split: str = "test", seed: int = 0) -> li
             raise ValueError(f"skill {skill}, split {split}: found {len(seen)} different prompts; "
                              f"expected {n_per_skill}")
     return examples
+
+# %% ../nbs/01_microworld.ipynb #b632fcce
+PARTS = (*DOMAINS, "general")
+
+
+def microworld_examples(part: str, split: str, n: int | None = None, seed: int = 0) -> list[Example]:
+    """Examples by the name of a part (PARTS): `n` passage questions of a domain (600 where not given), or `n`
+    of each general skill (40). Raises RecordError for another part or split, with the nearest name."""
+    for kind, name, names in (("part", part, PARTS), ("split", split, SPLITS)):
+        if name not in names:
+            raise RecordError("microworld", None, f"{kind} {name!r}", one_of(names, name))
+    if part == "general":
+        return general_examples(n or 40, split, seed)
+    return target_examples(n or 600, split, part, seed)
 
 # %% ../nbs/01_microworld.ipynb #f661f34f
 MODEL_PATH = Path(importlib.util.find_spec("ssr_nb").origin).parent / "embedded"

@@ -5,18 +5,18 @@
 # %% auto #0
 __all__ = ['option', 'in_words', 'check_options', 'from_mapping', 'flag_of', 'expanded', 'as_arguments', 'options_table']
 
-# %% ../nbs/00c_options.ipynb #f73223c2
+# %% ../nbs/00c_options.ipynb #e1675854
 import inspect
 import math
 import types
 from collections.abc import Callable
 from dataclasses import MISSING, Field, field, fields, is_dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from .tables import one_of as listed
 
-# %% ../nbs/00c_options.ipynb #ed0d1b48
+# %% ../nbs/00c_options.ipynb #ea2dc970
 def option(default: Any = MISSING, help: str = "", *, above: float | None = None, at_least: float | None = None,
            below: float | None = None, at_most: float | None = None, one_of: tuple | None = None,
            flag: str | None = None, factory: Callable[[], Any] | None = None) -> Any:
@@ -42,7 +42,7 @@ def in_words(f: Field) -> str:
     return " and ".join(f"{words} {f.metadata[key]:g}" for key, (words, _) in _BOUNDS.items()
                         if f.metadata.get(key) is not None)
 
-# %% ../nbs/00c_options.ipynb #f6b5218e
+# %% ../nbs/00c_options.ipynb #e15fd5f1
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", list: "a list",
           dict: "a mapping", type(None): "nothing"}
 
@@ -62,7 +62,7 @@ def _is_a(value: Any, kind: type) -> bool:
         return whole or kind is float and isinstance(value, float) and math.isfinite(value)
     return isinstance(value, kind)
 
-# %% ../nbs/00c_options.ipynb #942d7118
+# %% ../nbs/00c_options.ipynb #a9210ce3
 def _fault(f: Field, annotation: Any, value: Any) -> str:
     """What is wrong with a value, as the words that it was expected to fit; or nothing."""
     kinds = _kinds(annotation)
@@ -88,7 +88,7 @@ def check_options(settings: Any) -> None:
         if fault := _fault(f, annotations[f.name], value):
             raise ValueError(f"found {f.name}={value!r}; expected {fault}")
 
-# %% ../nbs/00c_options.ipynb #a405e44a
+# %% ../nbs/00c_options.ipynb #667caf0a
 def _as_number(value: Any, annotation: Any) -> Any:
     if isinstance(value, str) and float in _kinds(annotation) and str not in _kinds(annotation):
         try:
@@ -115,7 +115,7 @@ def from_mapping(cls: type, mapping: Any, where: str = "") -> Any:
     except (TypeError, ValueError) as error:
         raise ValueError(f"{place}{error}") from None
 
-# %% ../nbs/00c_options.ipynb #c55f455e
+# %% ../nbs/00c_options.ipynb #d5d24644
 def flag_of(f: Field) -> str:
     """The name of a field on the command line; "" where it has no place there."""
     given = f.metadata.get("flag")
@@ -139,22 +139,25 @@ def _parameter(f: Field, annotation: Any) -> inspect.Parameter:
     return inspect.Parameter(_name_of(f), inspect.Parameter.KEYWORD_ONLY,
                              annotation=named, default=inspect.Parameter.empty if default is MISSING else default)
 
-# %% ../nbs/00c_options.ipynb #60d51538
+# %% ../nbs/00c_options.ipynb #defab45b
 def _settings_in(signature: inspect.Signature, hints: dict[str, Any]) -> dict[str, type]:
     """The parameters of a function that are sets of options, with their classes."""
     return {name: hints[name] for name in signature.parameters
             if is_dataclass(hints.get(name)) and any("help" in f.metadata for f in fields(hints[name]))}
 
 
-def expanded(function: Callable) -> Callable:
-    """The function with each parameter that is a dataclass of options replaced by these options, for `typer`.
-    Called, it puts the sets together again; an option that doesn't fit is a ValueError."""
+def expanded(function: Callable | None = None, *, without: tuple[str, ...] = ()) -> Callable:
+    """The function with each parameter that is a dataclass of options replaced by these options, for `typer`;
+    those whose fields are named in `without` stay at their defaults. Called, it puts the sets together again; an
+    option that doesn't fit is a ValueError."""
+    if function is None:
+        return partial(expanded, without=without)
     signature, hints = inspect.signature(function), get_type_hints(function, include_extras=True)
     settings = _settings_in(signature, hints)
     made = {name: p.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
             for name, p in signature.parameters.items() if name not in settings}
     plain = list(made)
-    shown = {name: [f for f in fields(cls) if flag_of(f)] for name, cls in settings.items()}
+    shown = {name: [f for f in fields(cls) if flag_of(f) and f.name not in without] for name, cls in settings.items()}
     for name, fs in shown.items():
         for f in fs:
             made.setdefault(_name_of(f), _parameter(f, get_type_hints(settings[name])[f.name]))
@@ -171,7 +174,7 @@ def expanded(function: Callable) -> Callable:
     called.__annotations__ = {name: p.annotation for name, p in made.items()}
     return called
 
-# %% ../nbs/00c_options.ipynb #6b65bfea
+# %% ../nbs/00c_options.ipynb #96ab29b5
 def as_arguments(settings: Any, all: bool = False) -> list[str]:
     """The command-line arguments that give these settings: of what differs from its default, or of `all`."""
     arguments = []
@@ -186,7 +189,7 @@ def as_arguments(settings: Any, all: bool = False) -> list[str]:
             arguments += [flag_of(f), str(value)]
     return arguments
 
-# %% ../nbs/00c_options.ipynb #e2dc5870
+# %% ../nbs/00c_options.ipynb #dab34834
 def options_table(cls: type) -> str:
     """A table in Markdown of a class of options: name, meaning, default, range."""
     rows = ["| option | meaning | default | may be |", "| --- | --- | --- | --- |"]

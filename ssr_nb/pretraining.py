@@ -4,31 +4,33 @@
 
 # %% auto #0
 __all__ = ['ANYWHERE', 'CONTENT', 'Turn', 'MIXTURE', 'SPECIAL', 'PAD', 'BOS', 'EOS', 'USER', 'ASSISTANT', 'CHAT_TEMPLATE',
-           'DISTANCES', 'MATCHES', 'PLACE_WEIGHT', 'WEIGHTS', 'Row', 'scrambled', 'passage_turn', 'passage_dialogue',
-           'skill_dialogue', 'dialogue_of', 'vocabulary', 'make_tokenizer', 'make_config', 'build_in_lookup',
-           'encode_dialogue', 'repeats', 'pairs', 'row', 'batches', 'near_orthogonal', 'Muon', 'rate_factor',
-           'weighted_loss', 'optimizers', 'train_from_scratch', 'greedy_answers', 'test_parts', 'measure_skills',
-           'model_card', 'pretrain']
+           'DISTANCES', 'MATCHES', 'PLACE_WEIGHT', 'WEIGHTS', 'Row', 'Asked', 'scrambled', 'passage_turn',
+           'passage_dialogue', 'skill_dialogue', 'dialogue_of', 'vocabulary', 'make_tokenizer', 'make_config',
+           'build_in_lookup', 'encode_dialogue', 'repeats', 'pairs', 'row', 'batches', 'optimizers', 'rate_factor',
+           'weighted_loss', 'training_step', 'fresh_model', 'train_from_scratch', 'greedy_answers', 'test_parts',
+           'percent_right', 'measure_skills', 'model_card', 'pretrain']
 
 # %% ../nbs/01b_pretraining.ipynb #a49cba59
 import json
 import random
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from .microworld import (
     ABSENCES, CATEGORIES, CITIES, COLORS, COUNTRIES, DOMAINS, FACTS, FOODS, HOPS, JOBS, KIND_OF, KINDS,
-    MODEL_PATH, NUMBERS, OBJECTS, PEOPLE, PLACES, REFUSAL, SKILLS, UNANSWERABLE, Domain, Question, ask,
+    MODEL_PATH, NUMBERS, OBJECTS, PEOPLE, PLACES, REFUSAL, SKILLS, UNANSWERABLE, Domain, Passage, Question, ask,
     ask_check, draw, draw_passage, example_of, general_examples, in_one_word,
     in_your_own_words, right, target_examples)
 from .records import Example
+
+if TYPE_CHECKING:  # imported where they are used: whoever imports this module may want to load Unsloth first
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 # %% ../nbs/01b_pretraining.ipynb #84cd5b8b
 ANYWHERE = Domain("anywhere", PEOPLE, OBJECTS, PLACES,
@@ -44,9 +46,9 @@ def scrambled(rng: random.Random) -> Domain:
     words = rng.sample(CONTENT, 60)
     return replace(ANYWHERE, people=words[:20], things=words[20:40], places=words[40:])
 
-
-def passage_turn(rng: random.Random, passage, one_word: bool) -> Question:
-    """One question about a passage, in one of the ways that the base model shall know."""
+# %% ../nbs/01b_pretraining.ipynb #12136b30
+def passage_turn(rng: random.Random, passage: Passage, one_word: bool) -> Question:
+    """One question about a passage, in one of the ways that the base model should know."""
     way = 1.0 if one_word else rng.random()
     if way < 0.2:
         return ask_check(rng, passage, "answerable" if rng.random() < 0.5 else rng.choice(UNANSWERABLE))
@@ -55,7 +57,7 @@ def passage_turn(rng: random.Random, passage, one_word: bool) -> Question:
         return replace(question, prompt=in_your_own_words(question.prompt, question.terse))
     return ask(rng, passage, "person" if rng.random() < 0.25 else "answerable")
 
-
+# %% ../nbs/01b_pretraining.ipynb #c65dd6a6
 def passage_dialogue(rng: random.Random, domain: Domain, turns: int = 2) -> list[Turn]:
     """A training passage, read once and asked about `turns` times; in one of four, every answer is one word."""
     if domain is ANYWHERE and rng.random() < 0.1:
@@ -68,7 +70,7 @@ def passage_dialogue(rng: random.Random, domain: Domain, turns: int = 2) -> list
                          question.terse if one_word else question.sentence))
     return dialogue
 
-
+# %% ../nbs/01b_pretraining.ipynb #8696745b
 def skill_dialogue(rng: random.Random, skill: str) -> list[Turn]:
     """One question of a general skill: mostly plain, now and then in one word or in own words."""
     question, way = draw(rng, SKILLS[skill], "train"), rng.random()
@@ -110,8 +112,10 @@ CHAT_TEMPLATE = (
     "message['content'] }}{% endif %}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}")
 
 
-def make_tokenizer() -> PreTrainedTokenizerFast:
+def make_tokenizer() -> "PreTrainedTokenizerFast":
     """A word-level tokenizer with the chat template; pads on the left, as generation wants."""
+    from transformers import PreTrainedTokenizerFast
+
     core = Tokenizer(models.WordLevel({word: i for i, word in enumerate(vocabulary())}, unk_token="<unk>"))
     core.normalizer = normalizers.Lowercase()
     core.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(),
@@ -122,8 +126,10 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
         clean_up_tokenization_spaces=False, model_max_length=128)
 
 # %% ../nbs/01b_pretraining.ipynb #b2c7f34d
-def make_config(vocabulary_size: int) -> LlamaConfig:
+def make_config(vocabulary_size: int) -> "LlamaConfig":
     """Three layers, width 132, six heads of 32 with biases, rotary positions."""
+    from transformers import LlamaConfig
+
     return LlamaConfig(
         vocab_size=vocabulary_size, hidden_size=132, num_hidden_layers=3, num_attention_heads=6,
         num_key_value_heads=6, head_dim=32, intermediate_size=384, max_position_embeddings=128,
@@ -132,7 +138,6 @@ def make_config(vocabulary_size: int) -> LlamaConfig:
 
 # %% ../nbs/01b_pretraining.ipynb #fd948291
 DISTANCES = [1, 2, 3, 4, 5, 6]  # one head of layer 0 for each
-MATCHES = [([0], [1]), ([1], [2]), ([2], [3]), ([2, 5], [3, 6]), ([1, 5], [2, 6]), ([0, *DISTANCES], DISTANCES)]
 
 
 def _rotation(size: int, generator: torch.Generator) -> torch.Tensor:
@@ -151,6 +156,9 @@ def _look_back(attention: torch.nn.Module, frequencies: torch.Tensor, read: torc
         attention.v_proj.weight[rows] = read
         attention.o_proj.weight[:, rows] = 0.1 * (read @ turns[distance]).T
 
+# %% ../nbs/01b_pretraining.ipynb #4414f4ab
+MATCHES = [([0], [1]), ([1], [2]), ([2], [3]), ([2, 5], [3, 6]), ([1, 5], [2, 6]), ([0, *DISTANCES], DISTANCES)]
+
 
 def _match(attention: torch.nn.Module, slow: torch.Tensor, read: torch.Tensor, turns: dict[int, torch.Tensor],
            copied: torch.Tensor) -> None:
@@ -167,9 +175,9 @@ def _match(attention: torch.nn.Module, slow: torch.Tensor, read: torch.Tensor, t
         attention.v_proj.weight[rows] = part
         attention.o_proj.weight[:, rows] = 0.1 * part.T
 
-
+# %% ../nbs/01b_pretraining.ipynb #6c115af6
 @torch.no_grad()
-def build_in_lookup(model: LlamaForCausalLM, seed: int) -> None:
+def build_in_lookup(model: "LlamaForCausalLM", seed: int) -> None:
     """Sets the attention of a fresh model so that it looks back (layer 0) and matches
     (later layers). In place."""
     config, generator = model.config, torch.Generator().manual_seed(seed)
@@ -203,7 +211,7 @@ def encode_dialogue(turns: list[Turn], index: dict[str, int]) -> Row:
         weights += [0.0] * len(asked) + [WEIGHTS.get(word, 1.0) for word in said]
     return ids, weights
 
-
+# %% ../nbs/01b_pretraining.ipynb #44d757f5
 def repeats(rng: random.Random, size: int) -> Row:
     """Random tokens, then the same again: each one after the first round can be known
     from what followed it before."""
@@ -220,7 +228,7 @@ def pairs(rng: random.Random, size: int) -> Row:
     return ([BOS, *tokens, *(token for couple in again for token in couple)],
             [0.0] * (len(tokens) + 1) + [0.0, 1.0] * len(again))
 
-
+# %% ../nbs/01b_pretraining.ipynb #d9187c91
 def row(rng: random.Random, index: dict[str, int]) -> Row:
     """One stretch of training text, of a kind drawn from the mixture."""
     kind = rng.choices(list(MIXTURE), list(MIXTURE.values()))[0]
@@ -248,45 +256,20 @@ def batches(seed: int, index: dict[str, int], tokens: int) -> Iterator[tuple[tor
                    torch.tensor([weights + [0.0] * (width - len(weights)) for _, weights in group]))
 
 # %% ../nbs/01b_pretraining.ipynb #a6124b75
-def near_orthogonal(updates: torch.Tensor) -> torch.Tensor:
-    """Matrices (count, rows, columns) with their singular values brought near 1, by
-    five Newton-Schulz steps."""
-    tall = updates.size(1) > updates.size(2)
-    x = updates.mT if tall else updates
-    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
-    for _ in range(5):
-        gram = x @ x.mT
-        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
-    return x.mT if tall else x
-
-
-class Muon(torch.optim.Optimizer):
-    """Momentum, made near-orthogonal, for matrices (Jordan et al. 2024)."""
-
-    def __init__(self, matrices, lr: float, momentum: float = 0.95):
-        super().__init__(matrices, {"lr": lr, "momentum": momentum})
-
-    @torch.no_grad()
-    def step(self) -> None:
-        for group in self.param_groups:
-            by_shape = {}
-            for matrix in group["params"]:
-                mean = self.state[matrix].setdefault("mean", torch.zeros_like(matrix))
-                mean.lerp_(matrix.grad, 1 - group["momentum"])
-                by_shape.setdefault(matrix.shape, []).append((matrix,
-                                                              matrix.grad.lerp(mean, group["momentum"])))
-            for (rows, columns), pairs_ in by_shape.items():
-                steps = near_orthogonal(torch.stack([update for _, update in pairs_]))
-                for (matrix, _), step in zip(pairs_, steps):
-                    matrix.add_(step, alpha=-group["lr"] * max(1, rows / columns) ** 0.5)
+def optimizers(model: "LlamaForCausalLM", matrix_rate: float, rate: float) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside the layers, AdamW for the rest."""
+    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+    rest = [p for name, p in model.named_parameters() if p.ndim < 2 or "embed" in name]
+    return [torch.optim.Muon(matrices, lr=matrix_rate, momentum=0.95, weight_decay=0.0),
+            torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=0.0)]
 
 # %% ../nbs/01b_pretraining.ipynb #0eb5932b
 def rate_factor(step: int, steps: int) -> float:
     """The share of the full rate at a step: up in 50 steps, flat, linearly down to 2% over the last 30%."""
     return min(1, (step + 1) / 50) * min(1, max(0.02, (1 - step / steps) / 0.3))
 
-
-def weighted_loss(model: LlamaForCausalLM, ids: torch.Tensor,
+# %% ../nbs/01b_pretraining.ipynb #b86d9d20
+def weighted_loss(model: "LlamaForCausalLM", ids: torch.Tensor,
                   weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Cross-entropy in nats, weighted; whether each predicted token was right, and whether it was a place.
     Logits only where there is loss."""
@@ -298,56 +281,59 @@ def weighted_loss(model: LlamaForCausalLM, ids: torch.Tensor,
     return loss, logits.argmax(-1) == target, weight == PLACE_WEIGHT
 
 
-def optimizers(model: LlamaForCausalLM, matrix_rate: float, rate: float) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside the layers, AdamW for the rest."""
-    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
-    rest = [p for name, p in model.named_parameters() if p.ndim < 2 or "embed" in name]
-    return [Muon(matrices, matrix_rate), torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=0.0)]
+def training_step(model: "LlamaForCausalLM", both: list[torch.optim.Optimizer], ids: torch.Tensor,
+                  weights: torch.Tensor) -> tuple[float, torch.Tensor, torch.Tensor]:
+    """One step of both optimizers: its loss, whether each word of an answer was predicted rightly,
+    and the same of place words alone."""
+    loss, hit, place = weighted_loss(model, ids, weights)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for optimizer in both:
+        optimizer.step()
+        optimizer.zero_grad()
+    return loss.item(), hit.float(), hit[place].float()
 
-# %% ../nbs/01b_pretraining.ipynb #429fed3c
-def train_from_scratch(seed: int = 0, steps: int = 1800, tokens: int = 2048, built_in: bool = True,
-                       report_every: int = 20,
-                       matrix_rate: float = 0.005,
-                       rate: float = 0.002) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast, list[dict]]:
-    """A base model from a seed: the model, its tokenizer and a log of step, tokens seen, loss,
-    and accuracy on answers and on place words.
+# %% ../nbs/01b_pretraining.ipynb #21e823b6
+def fresh_model(seed: int, built_in: bool = True) -> tuple["LlamaForCausalLM", "PreTrainedTokenizerFast"]:
+    """The untrained base model of a seed and its tokenizer. Without `built_in` the initialisation is
+    the usual random one."""
+    from transformers import LlamaForCausalLM
 
-    Without `built_in` the initialisation is the usual random one. Runs on one thread: the result is then the
-    same every time.
-    """
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
     torch.manual_seed(seed)
     tokenizer = make_tokenizer()
     model = LlamaForCausalLM(make_config(len(tokenizer)))
     if built_in:
         build_in_lookup(model, seed)
+    return model, tokenizer
+
+# %% ../nbs/01b_pretraining.ipynb #429fed3c
+def train_from_scratch(seed: int = 0, steps: int = 1800, tokens: int = 2048, built_in: bool = True,
+                       report_every: int = 20, matrix_rate: float = 0.005, rate: float = 0.002
+                       ) -> tuple["LlamaForCausalLM", "PreTrainedTokenizerFast", list[dict]]:
+    """A base model from a seed: the model, its tokenizer and a log of step, tokens seen, loss,
+    and accuracy on answers and on place words."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    model, tokenizer = fresh_model(seed, built_in)
     both = optimizers(model, matrix_rate, rate)
-    full_rates = [optimizer.param_groups[0]["lr"] for optimizer in both]
-    log, seen, losses, hits, place_hits = [], 0, [], [], []
-    for step, (ids, weights) in zip(range(steps), batches(seed, tokenizer.get_vocab(), tokens)):
-        for optimizer, full_rate in zip(both, full_rates):
-            optimizer.param_groups[0]["lr"] = full_rate * rate_factor(step, steps)
-        loss, hit, place = weighted_loss(model, ids, weights)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer in both:
-            optimizer.step()
-            optimizer.zero_grad()
+    schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, steps))
+                 for optimizer in both]
+    log, seen, since = [], 0, []
+    for step, (ids, weights) in zip(range(1, steps + 1), batches(seed, tokenizer.get_vocab(), tokens)):
+        since.append(training_step(model, both, ids, weights))
+        for schedule in schedules:
+            schedule.step()
         seen += int((ids != PAD).sum())
-        losses.append(loss.item())
-        hits.append(hit.float())
-        place_hits.append(hit[place].float())
-        if (step + 1) % report_every == 0:
-            log.append({"step": step + 1, "tokens": seen, "loss": sum(losses) / len(losses),
-                        "accuracy": torch.cat(hits).mean().item(),
-                        "place": torch.cat(place_hits).mean().item()})
-            losses, hits, place_hits = [], [], []
+        if step % report_every == 0:
+            losses, hits, places = zip(*since)
+            log.append({"step": step, "tokens": seen, "loss": sum(losses) / len(losses),
+                        "accuracy": torch.cat(hits).mean().item(), "place": torch.cat(places).mean().item()})
+            since = []
     return model.eval(), tokenizer, log
 
 # %% ../nbs/01b_pretraining.ipynb #198587c2
 @torch.no_grad()
-def greedy_answers(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompts: list[str],
+def greedy_answers(model: "LlamaForCausalLM", tokenizer: "PreTrainedTokenizerFast", prompts: list[str],
                    batch_size: int = 256) -> list[str]:
     """The model's likeliest answer to each prompt, in the order of the prompts."""
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i].split()))
@@ -363,62 +349,68 @@ def greedy_answers(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, 
             answers[i] = text
     return answers
 
+# %% ../nbs/01b_pretraining.ipynb #df46433d
+Asked = tuple[Example, str]  # an example, and the prompt that is given
 
-def test_parts(n: int, split: str) -> dict[tuple[str, str], list[tuple[Example, str]]]:
+
+def _in_forms(figure: str, examples: list[Example], group: str) -> dict[tuple[str, str], list[Asked]]:
+    return {(group, figure): [(e, e.prompt) for e in examples],
+            ("in one word", figure): [(e, in_one_word(e.prompt)) for e in examples],
+            ("in own words", figure): [(e, in_your_own_words(e.prompt, e.extra["terse"])) for e in examples]}
+
+
+def test_parts(n: int, split: str) -> dict[tuple[str, str], list[Asked]]:
     """What is measured: (group, figure) -> `n` examples, each with the prompt that is given."""
-    parts = {}
-    general = general_examples(n, split)
+    parts, general = {}, general_examples(n, split)
     for skill in SKILLS:
-        chosen = [e for e in general if e.extra["skill"] == skill]
-        parts["general", skill] = [(e, e.prompt) for e in chosen]
-        parts["in one word", skill] = [(e, in_one_word(e.prompt)) for e in chosen]
-        parts["in own words", skill] = [(e, in_your_own_words(e.prompt, e.extra["terse"])) for e in chosen]
+        parts |= _in_forms(skill, [e for e in general if e.extra["skill"] == skill], "general")
     for domain in DOMAINS:
         examples = target_examples(7 * n, split, domain)
         for kind in KINDS:
-            chosen = [e for e in examples if e.extra["kind"] == kind][:n]
-            parts[domain, kind] = [(e, e.prompt) for e in chosen]
-            if domain == "home":
-                parts["in one word", kind] = [(e, in_one_word(e.prompt)) for e in chosen]
-                parts["in own words", kind] = [(e, in_your_own_words(e.prompt, e.completion)) for e in chosen]
+            forms = _in_forms(kind, [e for e in examples if e.extra["kind"] == kind][:n], domain)
+            parts |= forms if domain == "home" else {(domain, kind): forms[domain, kind]}
     rng = random.Random(f"check {split}")
     for kind in KINDS:
-        checks = [example_of(ask_check(rng, draw_passage(rng, DOMAINS["home"], split), kind),
-                             f"check-{kind}-{i}") for i in range(n)]
-        parts["check", kind] = [(e, e.prompt) for e in checks]
+        checks = [ask_check(rng, draw_passage(rng, DOMAINS["home"], split), kind) for _ in range(n)]
+        parts["check", kind] = [(example_of(question, f"check-{kind}-{i}"), question.prompt)
+                                for i, question in enumerate(checks)]
     return parts
 
+# %% ../nbs/01b_pretraining.ipynb #f513f67c
+def percent_right(parts: dict[tuple[str, str], list[Asked]], answers: list[str]) -> dict[str, dict[str, float]]:
+    """Of each part, in their order, the percentage of its answers that is right, as group -> figure -> percent;
+    with the mean over the kinds without an answer, and over the general skills."""
+    given, figures = iter(answers), {}
+    for (group, name), rows in parts.items():
+        marks = [right(example, next(given))[0] for example, _ in rows]
+        figures.setdefault(group, {})[name] = round(100 * sum(marks) / len(marks), 1)
+    for values in figures.values():
+        if set(UNANSWERABLE) <= set(values):
+            values["unanswerable"] = round(sum(values[kind] for kind in UNANSWERABLE) / len(UNANSWERABLE), 1)
+    figures["general"]["mean"] = round(sum(figures["general"][skill] for skill in SKILLS) / len(SKILLS), 1)
+    return figures
 
-def measure_skills(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, n: int = 200,
+# %% ../nbs/01b_pretraining.ipynb #6eba044f
+def measure_skills(model: "LlamaForCausalLM", tokenizer: "PreTrainedTokenizerFast", n: int = 200,
                    split: str = "test") -> dict:
     """Percent right, `n` questions a figure: general skills, the three passage domains by kind,
     and the two other forms."""
     parts = test_parts(n, split)
-    asked = [(name, example, prompt) for name, rows in parts.items() for example, prompt in rows]
-    answers = greedy_answers(model, tokenizer, [prompt for _, _, prompt in asked])
-    marks = {}
-    for (name, example, _), answer in zip(asked, answers):
-        marks.setdefault(name, []).append(right(example, answer)[0])
-    figures = {}
-    for (group, name), values in marks.items():
-        figures.setdefault(group, {})[name] = round(100 * sum(values) / len(values), 1)
-    for group in (*DOMAINS, "in one word", "in own words", "check"):
-        figures[group]["unanswerable"] = round(
-            sum(figures[group][kind] for kind in UNANSWERABLE) / len(UNANSWERABLE), 1)
-    figures["general"]["mean"] = round(sum(figures["general"][skill] for skill in SKILLS) / len(SKILLS), 1)
+    figures = percent_right(parts, greedy_answers(model, tokenizer,
+                                                  [prompt for rows in parts.values() for _, prompt in rows]))
     return {"n": n, "split": split, "parameters": sum(p.numel() for p in model.parameters()),
             "general": figures["general"], "passages": {domain: figures[domain] for domain in DOMAINS},
             "forms": {form: figures[form] for form in ("in one word", "in own words", "check")}}
 
 # %% ../nbs/01b_pretraining.ipynb #8051c7b3
+def _by_kind(rows: dict[str, dict[str, float]]) -> list[str]:
+    return ["| | " + " | ".join((*KINDS, "unanswerable, mean")) + " |", "|" + " --- |" * (len(KINDS) + 2),
+            *(f"| {name} | " + " | ".join(f"{figures[kind]:.1f}" for kind in (*KINDS, "unanswerable")) + " |"
+              for name, figures in rows.items())]
+
+
 def model_card(skills: dict, seed: int, log: list[dict]) -> str:
     """README.md of a base model: what it is, what is built in, what was measured."""
-    lines = [f"| {name} | {value:.1f} |" for name, value in skills["general"].items()]
-    passages = [f"| {domain} | " + " | ".join(f"{figures[kind]:.1f}" for kind in (*KINDS, "unanswerable"))
-                + " |" for domain, figures in skills["passages"].items()]
-    forms = [f"| {form} | " + " | ".join(f"{figures[kind]:.1f}" for kind in (*KINDS, "unanswerable")) + " |"
-             for form, figures in skills["forms"].items()]
-    head = "| | " + " | ".join((*KINDS, "unanswerable, mean")) + " |\n|" + " --- |" * (len(KINDS) + 2)
     return "\n".join([
         "---", "license: apache-2.0", "library_name: transformers", "pipeline_tag: text-generation", "---", "",
         "# The micro-world's base model", "",
@@ -431,14 +423,18 @@ def model_card(skills: dict, seed: int, log: list[dict]) -> str:
         "**What it does not do.** Of the unanswerable questions it refuses those about an absent person, and "
         "invents a place for most of the rest: its training never showed it a refusal of these without a hint.",
         "", f"Percent right, greedy, {skills['n']} questions a figure, {skills['split']} split, "
-        "content judged by `ssr_nb.microworld.right`.", "",
-        "| general skill | right |", "| --- | --- |", *lines, "", "Passage questions:", "", head, *passages, "",
-        "Other forms, home domain (`check` asks whether a pair occurs, yes or no):", "", head, *forms, ""])
+        "content judged by `ssr_nb.microworld.right`.", "", "| general skill | right |", "| --- | --- |",
+        *(f"| {name} | {value:.1f} |" for name, value in skills["general"].items()), "", "Passage questions:", "",
+        *_by_kind(skills["passages"]), "",
+        "Other forms, home domain (`check` asks whether a pair occurs, yes or no):", "",
+        *_by_kind(skills["forms"]), ""])
 
-
+# %% ../nbs/01b_pretraining.ipynb #ce9c58af
 def pretrain(out: str | Path, seed: int = 0, steps: int = 1800, tokens: int = 2048, n: int = 200) -> dict:
     """Trains a base model from a seed, measures it and saves it as a folder that transformers loads.
     Returns the measured skills."""
+    from transformers import GenerationConfig
+
     out = Path(out)
     model, tokenizer, log = train_from_scratch(seed, steps, tokens)
     model.generation_config = GenerationConfig(do_sample=False, bos_token_id=BOS, eos_token_id=EOS,

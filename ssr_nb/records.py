@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -255,15 +256,21 @@ def _parse(line: bytes, path: str | Path, number: int) -> Any:
         text = line.decode("utf-8", "replace").strip()
         raise RecordError(path, number, f"{brief(text)} ({error.msg}, column {error.colno})",
                           "one JSON object a line") from None
+    except RecursionError:
+        raise RecordError(path, number, "values nested too deep to be read", "one JSON object a line") from None
 
 
 def iterate_lines(path: str | Path) -> Iterator[tuple[int, Any]]:
     """The number and the JSON value of each line of a JSONL file, one by one, from a `.gz` file too;
     blank lines are passed over. Raises RecordError at the first line that isn't JSON in UTF-8."""
+    number = 0
     with gzip.open(path) if Path(path).suffix == ".gz" else open(path, "rb") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                yield number, _parse(line, path, number)
+        try:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield number, _parse(line, path, number)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:  # a download that broke off, or no gzip at all
+            raise RecordError(path, number + 1, f"{type(error).__name__}: {error}", "a whole gzip file") from None
 
 # %% ../nbs/00_records.ipynb #c66f186b
 def iterate_records(path: str | Path, cls: type[Record]) -> Iterator[Record]:

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['TargetRule', 'NEEDS', 'METHODS', 'Judged', 'accepted', 'talks_of_reference', 'Material', 'gold', 'own_else_gold',
-           'own_only', 'paraphrase_only', 'own_else_paraphrase', 'rewrite_else_gold', 'gold_where_wrong',
-           'likeliest_else_gold', 'Method', 'method_named', 'check_complete', 'rehearse', 'Mix', 'mix']
+           'own_only', 'likeliest_else_gold', 'paraphrase_only', 'own_else_paraphrase', 'rewrite_else_gold',
+           'gold_where_wrong', 'Method', 'method_named', 'check_complete', 'usable', 'check_needs', 'rule_targets',
+           'beyond_rules', 'rehearse', 'Mix', 'mix']
 
 # %% ../nbs/06_rehearse.ipynb #4478a95e
 import re
@@ -13,7 +14,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .records import Example, Response, Target, Verdict, key_of, prompt_text
+from .losses import LOSSES
+from .options import check_options, option
+from .records import SOURCES, Example, Response, Target, Verdict, key_of, prompt_text
+from .tables import Table
 
 # %% ../nbs/06_rehearse.ipynb #8a62f91d
 def accepted(responses: list[Response], verdicts: list[Verdict]) -> dict[str, list[Response]]:
@@ -47,7 +51,7 @@ def talks_of_reference(text: str, prompt: str = "", completion: str = "") -> str
     known = f"{prompt} {completion}".lower()
     return next((m[0] for m in _REFERENCE.finditer(text) if m[0].lower() not in known), "")
 
-
+# %% ../nbs/06_rehearse.ipynb #b846df4a
 @dataclass
 class Material:
     """What was judged right for one example, and may be its target:
@@ -75,7 +79,16 @@ def own_only(example: Example, material: Material) -> list[tuple[str, str]]:
     "Rejection-sampling fine-tuning (2308.01825): every different own answer that was judged right."
     return [(text, "own") for text in dict.fromkeys(r.response for r in material.own)]
 
+# %% ../nbs/06_rehearse.ipynb #1bd946bf
+def likeliest_else_gold(example: Example, material: Material) -> list[tuple[str, str]]:
+    "Of the own answers judged right the one with the highest log-probability under the base model, else gold."
+    if unknown := [r.extra.get("sample", 0) for r in material.own if r.logprob is None]:
+        raise ValueError(f"response {example.id!r}, sample {unknown[0]}: found no logprob; "
+                         "expected the base model's, which `respond` writes")
+    return ([(max(material.own, key=lambda r: r.logprob).response, "own")] if material.own
+            else gold(example, material))
 
+# %% ../nbs/06_rehearse.ipynb #80d0068d
 def paraphrase_only(example: Example, material: Material) -> list[tuple[str, str]]:
     """Control, is it style: gold in the model's own words where that was judged right,
     also where its own answer was."""
@@ -96,15 +109,6 @@ def gold_where_wrong(example: Example, material: Material) -> list[tuple[str, st
     "Control, is it only less gold: gold where no own answer was judged right, the other prompts dropped."
     return [] if material.own else gold(example, material)
 
-
-def likeliest_else_gold(example: Example, material: Material) -> list[tuple[str, str]]:
-    "Of the own answers judged right the one with the highest log-probability under the base model, else gold."
-    if unknown := [r.extra.get("sample", 0) for r in material.own if r.logprob is None]:
-        raise ValueError(f"response {example.id!r}, sample {unknown[0]}: found no logprob; "
-                         "expected the base model's, which `respond` writes")
-    return ([(max(material.own, key=lambda r: r.logprob).response, "own")] if material.own
-            else gold(example, material))
-
 # %% ../nbs/06_rehearse.ipynb #1a0dc10b
 NEEDS = ("responses", "samples", "paraphrases", "rewrites")
 
@@ -112,75 +116,66 @@ NEEDS = ("responses", "samples", "paraphrases", "rewrites")
 @dataclass(frozen=True)
 class Method:
     """A way of fine-tuning: the rule that makes its targets, what the rule needs of the model (of NEEDS),
-    the loss, and what comes after.
-
-    `loss` is nll, dft, soft or opsd; `beta` weighs KL(base, tuned); `mask_above` is a perplexity; `replay` a
-    share of the rows; `scale` a factor."""
+    the loss (of LOSSES), and what comes after."""
 
     name: str
     targets: TargetRule
-    paper: str = ""
+    paper: str = option("", "of arXiv")
     summary: str = ""
     needs: tuple[str, ...] = ()
     loss: str = "nll"
-    beta: float = 0.0
-    mask_above: float | None = None
-    replay: float = 0.0
-    scale: float = 1.0
+    beta: float = option(0.0, "weighs KL(base, tuned), which is added to the loss", at_least=0)
+    mask_above: float | None = option(None, "tokens of gold over this perplexity carry no loss", at_least=1)
+    replay: float = option(0.0, "share of the rows that are replay", at_least=0, below=1)
+    scale: float = option(1.0, "factor on the adapter after training")
 
     def __post_init__(self):
-        for name, fits, expected in (
-            ("needs", set(self.needs) <= set(NEEDS), f"some of {', '.join(NEEDS)}"),
-            ("loss", self.loss in ("nll", "dft", "soft", "opsd"), "nll, dft, soft or opsd"),
-            ("beta", self.beta >= 0, "0 or more"),
-            ("mask_above", self.mask_above is None or self.mask_above >= 1, "a perplexity, 1 or more, or None"),
-            ("replay", 0 <= self.replay < 1, "a share from 0 to below 1"),
-        ):
-            if not fits:
-                raise ValueError(f"method {self.name!r}: found {name}={getattr(self, name)!r}; "
-                                 f"expected {expected}")
+        try:
+            if unknown := [need for need in self.needs if need not in NEEDS]:
+                raise ValueError(f"found needs={unknown[0]!r}; expected some of {', '.join(NEEDS)}")
+            check_options(self)
+            if self.loss not in LOSSES:  # a plug-in that isn't loaded yet may have it
+                LOSSES.named(self.loss)
+        except ValueError as error:
+            raise ValueError(f"method {self.name!r}: {error}") from None
 
-
+# %% ../nbs/06_rehearse.ipynb #954e088c
 _OWN = ("responses",)
-METHODS = {
-    m.name: m for m in [
-        Method("sft", gold, "", "gold for every prompt"),
-        Method("ssr", own_else_gold, "2409.04787", "own answer where judged right, else gold", _OWN),
-        Method("rft", own_only, "2308.01825", "own answers judged right, the other prompts dropped", _OWN),
-        Method("s3ft", own_else_paraphrase, "2502.08130", "own, else the model's paraphrase of gold, else gold",
-               ("responses", "paraphrases")),
-        Method("sdft", rewrite_else_gold, "2402.13669",
-               "the model's rewrite of gold where its answer matches, else gold", ("rewrites",)),
-        Method("replay", gold, "", "gold, and the base model's answers to general prompts", replay=0.2),
-        Method("stm", gold, "2501.14315", "gold without loss on the tokens that surprise the base model",
-               mask_above=2.5),
-        Method("dft", gold, "2508.05629", "gold, each token's loss times its probability", loss="dft"),
-        Method("kl", gold, "", "gold, and KL(base, tuned) added to the loss", beta=0.5),
-        Method("wise", gold, "2109.01903", "sft's adapter, halved after training", scale=0.5),
-        Method("opsd", gold, "2601.19897",
-               "own samples while training, pulled to what is said with gold in the prompt", loss="opsd"),
-        Method("ours", likeliest_else_gold, "", "the likeliest of several right own answers, "
-               "else gold without its surprising tokens", ("responses", "samples"), mask_above=2.5),
-        Method("ssr-soft", own_else_gold, "", "ssr's targets, of the own answers the base model's soft labels",
-               _OWN, loss="soft"),
-        Method("replay-kl", gold, "", "replay's rows, and KL(base, tuned) added to the loss", replay=0.2, beta=0.2),
-        Method("gold-where-wrong", gold_where_wrong, "",
-               "control: gold where the base model is wrong, the other prompts dropped", _OWN),
-        Method("own-style", paraphrase_only, "", "control: gold in the model's own words for every prompt",
-               ("paraphrases",)),
-    ]
-}
+METHODS: Table[Method] = Table("method", [
+    Method("sft", gold, "", "gold for every prompt"),
+    Method("ssr", own_else_gold, "2409.04787", "own answer where judged right, else gold", _OWN),
+    Method("rft", own_only, "2308.01825", "own answers judged right, the other prompts dropped", _OWN),
+    Method("s3ft", own_else_paraphrase, "2502.08130", "own, else the model's paraphrase of gold, else gold",
+           ("responses", "paraphrases")),
+    Method("sdft", rewrite_else_gold, "2402.13669",
+           "the model's rewrite of gold where its answer matches, else gold", ("rewrites",)),
+    Method("replay", gold, "", "gold, and the base model's answers to general prompts", replay=0.2),
+    Method("stm", gold, "2501.14315", "gold without loss on the tokens that surprise the base model",
+           mask_above=2.5),
+    Method("dft", gold, "2508.05629", "gold, each token's loss times its probability", loss="dft"),
+    Method("kl", gold, "", "gold, and KL(base, tuned) added to the loss", beta=0.5),
+    Method("wise", gold, "2109.01903", "sft's adapter, halved after training", scale=0.5),
+    Method("opsd", gold, "2601.19897",
+           "own samples while training, pulled to what is said with gold in the prompt", loss="opsd"),
+    Method("ours", likeliest_else_gold, "", "the likeliest of several right own answers, "
+           "else gold without its surprising tokens", ("responses", "samples"), mask_above=2.5),
+    Method("ssr-soft", own_else_gold, "", "ssr's targets, of the own answers the base model's soft labels",
+           _OWN, loss="soft"),
+    Method("replay-kl", gold, "", "replay's rows, and KL(base, tuned) added to the loss", replay=0.2, beta=0.2),
+    Method("gold-where-wrong", gold_where_wrong, "",
+           "control: gold where the base model is wrong, the other prompts dropped", _OWN),
+    Method("own-style", paraphrase_only, "", "control: gold in the model's own words for every prompt",
+           ("paraphrases",)),
+])
 
-
+# %% ../nbs/06_rehearse.ipynb #4ba7054c
 def method_named(name: str) -> Method:
-    """The method of that name; a ValueError lists the names there are.
+    """The method of that name, a plug-in's too. Raises RecordError with the names there are and the nearest.
 
     >>> method_named("ssr").paper
     '2409.04787'
     """
-    if name not in METHODS:
-        raise ValueError(f"found method {name!r}; expected one of {', '.join(METHODS)}")
-    return METHODS[name]
+    return METHODS.named(name)
 
 # %% ../nbs/06_rehearse.ipynb #20c4a774
 def _named(ids: list[str], most: int = 3) -> str:
@@ -212,7 +207,7 @@ def check_complete(examples: list[Example], responses: list[Response], verdicts:
 Judged = tuple[list[Response], list[Verdict]]  # answers, and the verdicts on them
 
 
-def _usable(examples: list[Example], judged: Judged, missing: str) -> dict[str, list[Response]]:
+def usable(examples: list[Example], judged: Judged, missing: str = "error") -> dict[str, list[Response]]:
     """The reworded answers that were judged right and don't talk about the answer they
     were shown, by example id."""
     check_complete(examples, *judged, missing)
@@ -224,39 +219,65 @@ def _usable(examples: list[Example], judged: Judged, missing: str) -> dict[str, 
                      if not talks_of_reference(r.response, prompt_text(example.prompt), example.completion)]
     return stand
 
-
-def _check_needs(method: Method, given: dict[str, bool]) -> None:
+# %% ../nbs/06_rehearse.ipynb #abfa6ff6
+def check_needs(method: Method, given: dict[str, bool]) -> None:
+    "Raise a ValueError that names the first of a method's needs that isn't given."
     if lacking := [need for need in method.needs if not given.get(need, True)]:
         raise ValueError(f"found no {lacking[0]} for method {method.name!r}; "
                          f"expected {' and '.join(method.needs)}, with verdicts")
 
 
+def rule_targets(method: Method, examples: list[Example], own: Judged = ([], []), missing: str = "error", *,
+                 paraphrases: Judged | None = None, rewrites: Judged | None = None) -> list[Target]:
+    """What a method's rule makes of the examples, in their order; replay and masks come later."""
+    check_needs(method, {"paraphrases": paraphrases is not None, "rewrites": rewrites is not None})
+    if "responses" in method.needs:
+        check_complete(examples, *own, missing)
+    stand = accepted(*own)
+    reworded = [usable(examples, judged, missing) if judged else {} for judged in (paraphrases, rewrites)]
+    targets = []
+    for example in examples:
+        material = Material(stand.get(example.id, []), *(found.get(example.id, []) for found in reworded))
+        for sample, (completion, source) in enumerate(method.targets(example, material)):
+            extra = example.extra | ({"sample": sample} if sample else {})
+            targets.append(Target(example.id, example.prompt, completion, source, extra))
+    if not targets:
+        raise ValueError(f"found no target: {method.name} dropped all {len(examples)} examples; "
+                         "expected at least one answer that it can use")
+    return targets
+
+# %% ../nbs/06_rehearse.ipynb #b221d60e
+def beyond_rules(method: Method) -> dict[str, str]:
+    """What a method needs beyond its rule, and where the command line has it.
+
+    >>> beyond_rules(METHODS["replay"])
+    {'rows of replay': 'ssr rehearse --replay-examples --replay-responses'}
+    """
+    parts = {}
+    if method.replay:
+        parts["rows of replay"] = "ssr rehearse --replay-examples --replay-responses"
+    if method.mask_above is not None:
+        parts["a mask drawn by the base model"] = f"ssr train --method {method.name}"
+    return parts
+
+
 def rehearse(examples: list[Example], responses: list[Response], verdicts: list[Verdict], method: str = "ssr",
              missing: str = "error", *,
              paraphrases: Judged | None = None, rewrites: Judged | None = None) -> list[Target]:
-    """The targets of a method, in the order of the examples.
+    """The targets of a method that is a rule alone, in the order of the examples.
 
     Responses and verdicts may be empty for methods that use gold alone; several samples a prompt all count as
     own answers. `paraphrases` and `rewrites` are answers to reworded prompts with verdicts on them. With
     `missing="gold"` an example without response, or a response without verdict, falls to gold; by default it is
-    an error (see check_complete).
+    an error (see check_complete). Raises ValueError for a method that needs more (see beyond_rules):
+    `ssr_nb.methods.apply_method` makes its targets.
     """
     row = method_named(method)
-    _check_needs(row, {"paraphrases": paraphrases is not None, "rewrites": rewrites is not None})
-    if "responses" in row.needs:
-        check_complete(examples, responses, verdicts, missing)
-    own = accepted(responses, verdicts)
-    reworded = [_usable(examples, judged, missing) if judged else {} for judged in (paraphrases, rewrites)]
-    targets = []
-    for example in examples:
-        material = Material(own.get(example.id, []), *(stand.get(example.id, []) for stand in reworded))
-        for sample, (completion, source) in enumerate(row.targets(example, material)):
-            extra = example.extra | ({"sample": sample} if sample else {})
-            targets.append(Target(example.id, example.prompt, completion, source, extra))
-    if not targets:
-        raise ValueError(f"found no target: {method} dropped all {len(examples)} examples; "
-                         "expected at least one answer that it can use")
-    return targets
+    if more := beyond_rules(row):
+        raise ValueError(f"found method {method!r}, which needs {' and '.join(more)} beyond its rule; expected "
+                         f"apply_method of ssr_nb.methods, or {' and '.join(more.values())}")
+    return rule_targets(row, examples, (responses, verdicts), missing, paraphrases=paraphrases,
+                        rewrites=rewrites)
 
 # %% ../nbs/06_rehearse.ipynb #e588c45b
 @dataclass
@@ -285,27 +306,28 @@ class Mix:
                          f"{self.silent} targets have no loss at all")
         return "\n".join(lines)
 
+# %% ../nbs/06_rehearse.ipynb #33565809
+def _reasons(examples: list[Example], responses: list[Response], verdicts: list[Verdict]) -> dict[str, int]:
+    "Why own answers did not stand: the best label of each example without an accepted one, counted."
+    labels: dict[str, set[str]] = {}
+    for verdict in verdicts:
+        labels.setdefault(verdict.id, set()).add(verdict.label)
+    answered = {r.id for r in responses}
+    counts = Counter(next((label for label in ("correct", "incorrect", "unparsed", "rejected")
+                           if label in labels.get(e.id, ())),
+                          "no verdict" if e.id in answered else "no response") for e in examples)
+    counts.pop("correct", None)
+    return dict(sorted(counts.items()))
+
 
 def mix(examples: list[Example], targets: list[Target], responses: list[Response] = (),
         verdicts: list[Verdict] = ()) -> Mix:
     """Count where the targets came from; for examples without an accepted answer, count
     the label of the best verdict they had."""
-    by_id: dict[str, list[str]] = {}
-    for verdict in verdicts:
-        by_id.setdefault(verdict.id, []).append(verdict.label)
-    answered = {r.id for r in responses}
-
-    def reason(example: Example) -> str:
-        labels = by_id.get(example.id)
-        if labels:
-            return next(label for label in ("correct", "incorrect", "unparsed", "rejected") if label in labels)
-        return "no verdict" if example.id in answered else "no response"
-
-    reasons = Counter(reason(e) for e in examples) if verdicts or responses else Counter()
-    reasons.pop("correct", None)
     with_target = {t.id for t in targets}
     sources = Counter(t.source for t in targets)
     masks = [(len(t.extra["masked"]), t.extra["tokens"]) for t in targets if "masked" in t.extra]
-    return Mix(len(examples), {s: sources[s] for s in ("own", "paraphrase", "gold", "replay") if sources[s]},
-               sum(e.id not in with_target for e in examples), dict(sorted(reasons.items())),
+    return Mix(len(examples), {s: sources[s] for s in SOURCES if sources[s]},
+               sum(e.id not in with_target for e in examples),
+               _reasons(examples, responses, verdicts) if verdicts or responses else {},
                sum(m for m, _ in masks), sum(n for _, n in masks), sum(m == n for m, n in masks))

@@ -6,13 +6,14 @@
 __all__ = ['OWN', 'GROUP', 'Row', 'one_of', 'plugin_key', 'load_plugins', 'Table', 'pack_rows', 'unpack_rows']
 
 # %% ../nbs/00b_tables.ipynb #2756ce5e
+import functools
 import hashlib
 import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -80,7 +81,8 @@ def _load(key: str, load: Callable[[], Any]) -> None:
         _loading.pop()
 
 # %% ../nbs/00b_tables.ipynb #2fd924f5
-OWN = ("ssr_nb.tasks",)  # the package's modules that add rows to the tables of others
+# the package's modules that add rows to the tables of others
+OWN = ("ssr_nb.tasks", "ssr_nb.llm_judge", "ssr_nb.code_judge")
 GROUP = "ssr_nb"  # the group of entry points by which installed packages add rows
 
 
@@ -92,6 +94,11 @@ def _load_own(module: str) -> None:
         _loading.pop()
 
 
+@functools.cache
+def _entry_points() -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=GROUP))  # it reads the files of all installed packages: once is enough
+
+
 def load_plugins(plugins: Iterable[str] = ()) -> list[str]:
     """Import the package's own rows, those of installed packages (entry points of the group `ssr_nb`), and
     these plug-ins, each once a process; gives their keys. Raises RecordError naming plug-in and line."""
@@ -99,7 +106,7 @@ def load_plugins(plugins: Iterable[str] = ()) -> list[str]:
         if module not in _done:
             _done.add(module)
             _load_own(module)
-    for point in entry_points(group=GROUP):
+    for point in _entry_points():
         _load(f"{point.name} ({point.value})", point.load)
     keys = list(map(plugin_key, plugins))
     for key in keys:
@@ -142,6 +149,14 @@ class Table(dict[str, Row], Generic[Row]):
         if not isinstance(name, str) or name not in self:
             raise RecordError(None, None, f"{self.kind} {name!r}", one_of(self, name))
         return self[name]
+
+    @classmethod
+    def of_kind(cls, kind: str) -> "Table":
+        """The table of that kind in this process."""
+        return cls.every[kind]
+
+    def __reduce__(self):  # a table isn't copied: a function that uses one finds that of its own process
+        return Table.of_kind, (self.kind,)
 
 # %% ../nbs/00b_tables.ipynb #7aed095f
 def pack_rows() -> bytes:

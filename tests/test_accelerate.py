@@ -14,11 +14,14 @@ from distributed_training import LOSSES, Trainings
 from safetensors.torch import load_file
 
 from ssr_nb.cli import main
+from ssr_nb.losses import on_one_device
 from ssr_nb.microworld import target_examples
-from ssr_nb.models import choose_backend, choose_device, what_to_change
+from ssr_nb.machine import choose_device, what_to_change
+from ssr_nb.models import choose_backend
 from ssr_nb.records import write_records
 from ssr_nb.rehearse import rehearse
-from ssr_nb.train import TrainingSettings, _on_one_device, train
+from ssr_nb.settings import TrainingSettings
+from ssr_nb.train import train
 
 ROOT = Path(__file__).parent.parent
 LAUNCH = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines",
@@ -131,4 +134,4 @@ def test_one_process_that_sees_two_gpus_trains_on_one(tmp_path):
 
     config = SFTConfig(output_dir=str(tmp_path), per_device_train_batch_size=8, use_cpu=True, bf16=False)
     config._n_gpu = 2
-    assert config.train_batch_size == 16 and _on_one_device(config).train_batch_size == 8
+    assert config.train_batch_size == 16 and on_one_device(config).train_batch_size == 8

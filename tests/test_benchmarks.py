@@ -12,7 +12,9 @@ import torch
 from ssr_nb import benchmarks
 from ssr_nb.benchmarks import PAPER_BENCHMARKS, compare_benchmarks, metric_of, run_benchmarks, sample_score, write_task
 from ssr_nb.microworld import general_examples
-from ssr_nb.models import ModelError, OutOfMemory, add_lora, fingerprint, load_model, remove_lora
+from ssr_nb.adapters import add_lora, remove_lora
+from ssr_nb.machine import ModelError, OutOfMemory
+from ssr_nb.models import fingerprint, load_model
 from ssr_nb.records import RecordError, Score, read_records, write_records
 from ssr_nb.respond import completion_logprobs
 
@@ -117,21 +119,25 @@ def test_base_and_tuned_in_one_process(lm, tasks):
         compare_benchmarks(lm, ["say"], "ssr", include=tasks)
 
 
-def test_out_of_memory_halves_the_batch(lm, tasks, monkeypatch):
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.00 GiB"),
+                                   RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+                                   MemoryError()], ids=["card", "processor", "Python"])
+def test_out_of_memory_halves_the_batch(lm, tasks, monkeypatch, error):
     expected, asked, samples = run(lm, tasks, ["numbers"]), [], benchmarks._samples
 
-    def limited(lm, task, manager, batch_size, options):
+    def limited(lm, task, manager, batch_size, options, most=4):
         asked.append(batch_size)
-        if batch_size > 4:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.00 GiB")
+        if batch_size > most:
+            raise error
         return samples(lm, task, manager, batch_size, options)
 
     monkeypatch.setattr(benchmarks, "_samples", limited)
     assert run(lm, tasks, ["numbers"]) == expected and asked == [16, 8, 4]
-    monkeypatch.setattr(benchmarks, "_samples",
-                        lambda *a: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory.")))
+    asked.clear()
+    monkeypatch.setattr(benchmarks, "_samples", lambda *a: limited(*a, most=0))
     with pytest.raises(OutOfMemory, match="a single row of numbers"):
-        run(lm, tasks, ["numbers"])
+        run(lm, tasks, ["numbers"], batch_size=6)
+    assert asked == [6, 3, 1]
 
 
 def test_where_the_harness_or_a_task_is_missing(lm, tasks, monkeypatch):

@@ -7,15 +7,42 @@ from conftest import real_data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssr_nb.calibrate import by_length, calibration, kappa, labels_of, precision, recall, share
-from ssr_nb.judge import confusion, judge
+from ssr_nb.calibrate import (by_length, calibration, confusion, kappa, labels_of, plot_confusion, precision, recall,
+                              share)
+from ssr_nb.judge import judge
 from ssr_nb.records import LABELS, RecordError, Response, Verdict
-from ssr_nb.tasks import load_solutions
+from ssr_nb.formats import load_solutions
 
 
 def counts_of(kept, error, lost, avoided):
     return {(label, truth): 0 for label in LABELS for truth in (True, False)} | {
         ("correct", True): kept, ("correct", False): error, ("incorrect", True): lost, ("incorrect", False): avoided}
+
+
+def test_confusion_counts_labels_on_right_and_on_wrong_answers():
+    labels = ["correct"] * 5 + ["incorrect"] * 4 + ["rejected"]
+    verdicts = [Verdict(f"q{i}", label) for i, label in enumerate(labels)]
+    right = {(f"q{i}", 0): i % 2 == 0 for i in range(10)}
+    counts = confusion(verdicts, right)
+    assert counts == counts_of(3, 2, 2, 2) | {("rejected", False): 1}
+    assert confusion([Verdict("q", "correct", extra={"sample": 1})], {("q", 0): False, ("q", 1): True}) == counts_of(
+        1, 0, 0, 0)
+    with pytest.raises(RecordError, match=r"no label for \('q0', 0\)"):
+        confusion(verdicts, {})
+
+
+@pytest.mark.parametrize("error", [7, 0])
+def test_the_picture_of_a_confusion_matrix_says_what_it_shows(error):
+    import matplotlib
+    matplotlib.use("agg")
+
+    ax = plot_confusion(counts_of(20, error, 10, 15), "a judge")
+    assert [text.get_text() for text in ax.texts[:4]] == ["20", str(error), "10", "15"] and len(ax.texts) == 8
+    assert [text.get_text() for text in ax.texts if text.get_color() == "crimson"] == ["7"] * (error > 0)
+    assert min(text.get_fontsize() for text in ax.texts) >= 12
+    assert all([ax.get_title(), ax.get_xlabel(), ax.get_ylabel()])
+    assert [label.get_text() for label in ax.get_yticklabels()] == list(LABELS)
+    matplotlib.pyplot.close(ax.figure)
 
 
 def test_kappa_by_hand():

@@ -7,11 +7,16 @@ import pytest
 import torch
 from architectures import FAMILIES, make_model, make_tokenizer
 
-from ssr_nb.models import (ModelError, answer_ids, chat_ids, chat_messages, chat_text, load_adapter, load_model,
-                           prepare_tokenizer, remove_lora, settled_template, special_ids, split_thinking, stop_ids)
+from ssr_nb.adapters import load_adapter, remove_lora
+from ssr_nb.chat import (answer_ids, chat_ids, chat_messages, chat_text, prepare_tokenizer, settled_template,
+                         special_ids, split_thinking, stop_ids)
+from ssr_nb.machine import ModelError
+from ssr_nb.models import load_model
 from ssr_nb.records import Example, RecordError, Target
 from ssr_nb.respond import completion_logprobs, respond
-from ssr_nb.train import IGNORED, TrainingSettings, encode, train
+from ssr_nb.losses import IGNORED
+from ssr_nb.settings import TrainingSettings
+from ssr_nb.train import encode, train
 
 QUESTION = "Where is the lamp of Mira?"
 SYSTEM = [{"role": "system", "content": "Answer in one word."}, {"role": "user", "content": QUESTION}]
@@ -217,7 +222,7 @@ def test_no_adapter_where_a_model_sees(tmp_path):
     "Gemma 3 from 4 billion weights on has a vision tower, which no text ever moves."
     import transformers
 
-    from ssr_nb.models import add_lora
+    from ssr_nb.adapters import add_lora
 
     tokenizer = make_tokenizer("gemma3")
     tokenizer.add_special_tokens({"additional_special_tokens": ["<image>", "<begin>", "<end>"]})

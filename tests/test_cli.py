@@ -57,9 +57,9 @@ def test_the_whole_way_through_files(folder, capsys):
         f / "verdicts.jsonl", "--method", "ssr", "--out", f / "targets.jsonl")
     assert sum(t.source == "own" for t in read_records(f / "targets.jsonl", Target)) == accepted > 0
     assert f"own {accepted}" in capsys.readouterr().out
-    ssr("train", "--targets", f / "targets.jsonl", "--backend", "transformers", "--learning-rate", 1e-3, "--steps", 3,
+    ssr("train", "--targets", f / "targets.jsonl", "--model", "microworld", "--backend", "transformers", "--learning-rate", 1e-3, "--steps", 3,
         "--threads", 1, "--method", "ssr", "--out", f / "adapter")
-    common = ["--examples", f / "test.jsonl", "--judge", "micro", "--backend", "transformers", "--max-new-tokens", 40,
+    common = ["--examples", f / "test.jsonl", "--judge", "micro", "--model", "microworld", "--backend", "transformers", "--max-new-tokens", 40,
               "--threads", 1]
     ssr("evaluate", *common, "--out", f / "base.jsonl")
     ssr("evaluate", *common, "--adapter", f / "adapter", "--base-scores", f / "base.jsonl", "--out", f / "scores.jsonl")
@@ -79,21 +79,21 @@ def test_what_can_be_given_away(folder, tmp_path, capsys):
     f = tmp_path
     write_records(f / "targets.jsonl", [Target(f"t{i}", f"repeat these words : {w} .", w, "gold")
                                         for i, w in enumerate(["tulip", "truck", "scarf", "mango"])])
-    ssr("train", "--targets", f / "targets.jsonl", "--backend", "transformers", "--steps", 2, "--threads", 1,
+    ssr("train", "--targets", f / "targets.jsonl", "--model", "microworld", "--backend", "transformers", "--steps", 2, "--threads", 1,
         "--method", "sft", "--out", f / "adapter")
-    command = (f"ssr train --targets {f / 'targets.jsonl'} --backend transformers --steps 2 --threads 1 --method sft "
+    command = (f"ssr train --targets {f / 'targets.jsonl'} --model microworld --backend transformers --steps 2 --threads 1 --method sft "
                f"--out {f / 'adapter'}")
     assert (command in (f / "adapter" / "README.md").read_text()
             and json.loads((f / "adapter" / "training.json").read_text())["command"] == command)
     # found done
-    ssr("train", "--targets", f / "targets.jsonl", "--backend", "transformers", "--steps", 2, "--threads", 1,
+    ssr("train", "--targets", f / "targets.jsonl", "--model", "microworld", "--backend", "transformers", "--steps", 2, "--threads", 1,
         "--method", "sft", "--out", f / "adapter")
     write_task(f / "tasks", "say", [{"question": f"repeat these words : {w} .", "answer": w} for w in (
         "tulip", "truck")], output_type="generate_until", doc_to_text="{{question}}", doc_to_target="{{answer}}",
                generation_kwargs={"until": ["<eos>"], "max_gen_toks": 8},
                metric_list=[{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}])
-    ssr("benchmark", "say", "--include", f / "tasks", "--adapter", f / "adapter", "--backend", "transformers",
-        "--threads", 1, "--chat", "--out", f / "scores.jsonl")
+    ssr("benchmark", "say", "--include", f / "tasks", "--adapter", f / "adapter", "--model", "microworld", "--backend",
+        "transformers", "--threads", 1, "--chat", "--out", f / "scores.jsonl")
     scores = read_records(f / "scores.jsonl", Score)
     assert [(s.method, s.learning_rate) for s in scores] == [("base", None)] * 2 + [("sft", 2e-4)] * 2
     for method in ("base", "sft"):
@@ -111,16 +111,16 @@ def test_what_can_be_given_away(folder, tmp_path, capsys):
 def test_four_bits_and_thinking_reach_the_model(folder, monkeypatch):
     asked = []
 
-    def load_model(name, **settings):
+    def load_model(*names, **settings):
         asked.append(settings)
         raise ValueError("far enough")
 
     monkeypatch.setattr("ssr_nb.models.load_model", load_model)
-    ssr("respond", "--examples", folder / "train.jsonl", "--load-in-4bit", "--thinking", "--out",
+    ssr("respond", "--examples", folder / "train.jsonl", "--model", "m", "--load-in-4bit", "--thinking", "--out",
         folder / "x.jsonl", ok=False)
-    ssr("evaluate", "--examples", folder / "train.jsonl", "--load-in-4bit", "--out", folder / "x.jsonl", ok=False)
+    ssr("evaluate", "--examples", folder / "train.jsonl", "--judge", "micro", "--model", "m", "--load-in-4bit", "--out", folder / "x.jsonl", ok=False)
     write_records(folder / "one.jsonl", [Target("t", "a", "b", "gold")])
-    ssr("train", "--targets", folder / "one.jsonl", "--load-in-4bit", "--out", folder / "x", ok=False)
+    ssr("train", "--targets", folder / "one.jsonl", "--model", "m", "--load-in-4bit", "--out", folder / "x", ok=False)
     assert [(s["load_in_4bit"], s.get("thinking", False))
             for s in asked] == [(True, True), (True, False), (True, False)]
 
@@ -131,12 +131,12 @@ def test_sft_needs_no_answers(folder, capsys):
 
 
 def test_the_other_methods_through_files(folder, capsys):
-    f, lm = folder, ["--backend", "transformers", "--threads", 1]
+    f, lm = folder, ["--model", "microworld", "--backend", "transformers", "--threads", 1]
     ssr("respond", "--examples", f / "train.jsonl", *lm, "--max-new-tokens", 40, "--out", f / "own.jsonl")
     ssr("judge", "--examples", f / "train.jsonl", "--responses", f / "own.jsonl", "--judge", "micro", "--out",
         f / "own-verdicts.jsonl")
     for ask in ("paraphrase", "rewrite"):
-        ssr("respond", "--examples", f / "train.jsonl", *lm, "--max-new-tokens", 40, "--ask", ask, "--out",
+        ssr("respond", "--examples", f / "train.jsonl", *lm, "--max-new-tokens", 40, "--ask", ask, "--rewording", "micro", "--out",
             f / f"{ask}.jsonl")
         ssr("judge", "--examples", f / "train.jsonl", "--responses", f / f"{ask}.jsonl", "--judge", "micro", "--out",
             f / f"{ask}-verdicts.jsonl")
@@ -153,11 +153,15 @@ def test_the_other_methods_through_files(folder, capsys):
     ssr("rehearse", "--examples", f / "train.jsonl", "--method", "replay", "--replay-examples", f / "test.jsonl",
         "--replay-responses", f / "practised.jsonl", "--replay-share", 0.2, "--out", f / "replay.jsonl")
     assert [t.source for t in read_records(f / "replay.jsonl", Target)].count("replay") == 10
-    ssr("rehearse", "--examples", f / "train.jsonl", "--method", "stm", "--out", f / "stm.jsonl")
+    assert ssr("rehearse", "--examples", f / "train.jsonl", "--method", "stm", "--out", f / "stm.jsonl", ok=False) == 2
+    assert "found no --model" in capsys.readouterr().err, "what is masked depends on the base model"
+    ssr("rehearse", "--examples", f / "train.jsonl", "--method", "stm", *lm, "--out", f / "stm.jsonl")
+    assert any("masked" in t.extra for t in read_records(f / "stm.jsonl", Target))
+    ssr("rehearse", "--examples", f / "train.jsonl", "--method", "sft", "--out", f / "gold.jsonl")
     capsys.readouterr()
     for method, key, value in (("stm", "loss", "nll"), ("dft", "loss", "dft"), ("kl", "beta", 0.5),
                                ("wise", "scale", 0.5), ("opsd", "loss", "opsd")):
-        ssr("train", "--targets", f / "stm.jsonl", *lm, "--steps", 2, "--method", method, "--out", f / method)
+        ssr("train", "--targets", f / "gold.jsonl", *lm, "--steps", 2, "--method", method, "--out", f / method)
         assert json.loads((f / method / "training.json").read_text())["settings"][key] == value
         assert ("tokens of gold" in capsys.readouterr().out) == (method == "stm"), (
             "the share that is masked is reported")
@@ -189,7 +193,7 @@ def test_compare_and_report(folder, capsys):
      "--rewrites and --rewrite-verdicts"),
     (["rehearse", "--examples", "{folder}/train.jsonl", "--method", "replay", "--out", "t.jsonl"], 2,
      "--replay-examples"),
-    (["respond", "--examples", "{folder}/train.jsonl", "--ask", "joke", "--out", "{folder}/r.jsonl"], 2, "paraphrase"),
+    (["respond", "--examples", "{folder}/train.jsonl", "--model", "m", "--ask", "joke", "--out", "{folder}/r.jsonl"], 2, "paraphrase"),
     (["respond", "--examples", "{folder}/train.jsonl", "--endpoint", "http://127.0.0.1:9", "--model", "m", "--thinking",
       "--out", "{folder}/r.jsonl"], 2, "found --thinking with --endpoint"),
     (["compare", "{folder}/bad.yaml"], 2, "seeds"),
@@ -292,12 +296,12 @@ def test_code_is_judged_where_it_can_be_kept_in(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("options, status, said", [
-    (["--judge", "llm"], 2, "without --judge-model and without --replies"),
-    (["--judge", "llm", "--endpoint", "http://127.0.0.1:9"], 2, "--endpoint without --judge-model"),
+    (["--judge", "llm"], 2, "found no model and no replies"),
+    (["--judge", "llm", "--endpoint", "http://127.0.0.1:9"], 2, "found an endpoint without a model"),
     (["--judge", "llm", "--endpoint", "somewhere", "--judge-model", "m"], 2, "found endpoint 'somewhere'"),
     (["--judge", "squad", "--replies", "x"], 2, "--replies with judge 'squad'"),
     (["--judge", "squad", "--max-new-tokens", "9"], 2, "--max-new-tokens with judge 'squad'"),
-    (["--judge", "llm", "--judge-model", "m", "--max-new-tokens", "-1"], 2, "--max-new-tokens -1; expected 1"),
+    (["--judge", "llm", "--judge-model", "m", "--max-new-tokens", "-1"], 2, "found max_new_tokens=-1; expected a whole number at least 1"),
     (["--judge", "llm", "--replies", "none.jsonl"], 2, "none.jsonl: found no such file"),
     (["--judge", "llm", "--judge-model", "m", "--endpoint", "http://u:pw@h"], 2, "nothing secret"),
 ])

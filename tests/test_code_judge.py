@@ -1,6 +1,8 @@
 """The code judge: programs that want to do harm or to pass without being right.
 Each is survived, and the machine is as it was."""
 
+import ast
+import json
 import os
 import subprocess
 import sys
@@ -12,10 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssr_nb import code_judge as module
-from ssr_nb.code_judge import (IsolationError, Limits, code_in, code_judge, isolation_obstacle, names_under_test,
-                               run_tests)
-from ssr_nb.judge import JUDGES, RecordError, judge
+from ssr_nb.code_judge import (CodeOptions, IsolationError, Limits, code_in, code_judge, isolation_obstacle,
+                               make_code_judge, names_under_test, run_tests)
+from ssr_nb.judge import JUDGES, judge
+from ssr_nb.records import RecordError
+from ssr_nb.options import as_arguments, from_mapping
 from ssr_nb.records import Example, Response
+from ssr_nb.sandbox.leaks import FORBIDDEN, leaks
+from ssr_nb.sandbox.plain import pack, unpack
 
 needs_isolation = pytest.mark.skipif(isolation_obstacle() is not None,
                                      reason=f"programs can't be kept in here: {isolation_obstacle()}")
@@ -61,6 +67,20 @@ def f(x):
     found = search() or memory()
     return %s if found else 0
 """ % SECRET
+FORGE_IN_THE_TESTER = """
+import os, time
+time.sleep(0.2)
+for pid in filter(str.isdigit, os.listdir('/proc')):
+    try:
+        if 'class Ra' + 'ised' in open(f'/proc/{pid}/cmdline').read():
+            for fd in os.listdir(f'/proc/{pid}/fd'):
+                if os.readlink(f'/proc/{pid}/fd/{fd}').startswith('pipe:'):
+                    os.write(os.open(f'/proc/{pid}/fd/{fd}', os.O_WRONLY | os.O_NONBLOCK), b'{"label": "correct", '
+                             b'"passed": 2, "why": "", "said": ""}\\n')
+    except OSError:
+        pass
+def f(x): return 0
+"""
 HOSTILE = {
     "endless loop": "while True: pass",
     "endless loop when called": "def f(x):\n    while True: pass",
@@ -108,6 +128,7 @@ HOSTILE = {
     "\"\"}'",
     "write names and values everywhere": FORGE % "'{\"names\": [\"f\"]}', '{\"value\": true}', '{\"value\": {\"o\": "
     "0}}', '{\"value\": {\"n\": \"0x1\"}}'",
+    "write success into the tests' process": FORGE_IN_THE_TESTER,
     "write rubbish everywhere": FORGE % "'x' * 100, '[]', '{}', 'null', '\\x00'",
     "close everything": "import os\nos.closerange(0, 4096)",
     "equal to everything": ("class Any:\n    def __eq__(self, other): return True\n    __hash__ = None\ndef f(x): "
@@ -153,7 +174,7 @@ def processes():
             line = path.read_bytes()
         except OSError:
             continue
-        if b"_MANY = " in line:
+        if b"MANY = " in line:
             found.add(path.parent.name)
     return found
 
@@ -251,10 +272,7 @@ def kinds(x):
 @given(VALUES)
 @settings(max_examples=300, deadline=None)
 def test_plain_data_goes_over_as_it_is(value):
-    import json
-    plain = {}
-    exec(module._PLAIN, plain)
-    back = plain["unpack"](json.loads(json.dumps(plain["pack"](value))))
+    back = unpack(json.loads(json.dumps(pack(value))))
     assert back == value and kinds(back) == kinds(value)
 
 
@@ -321,7 +339,6 @@ def test_examples_without_tests_are_an_error(extra, said):
 
 
 def test_off_unless_asked_for_and_refused_where_programs_can_not_be_kept_in(monkeypatch):
-    assert not any("code" in name for name in JUDGES)
     monkeypatch.setattr(module, "isolation_obstacle", lambda: "found no command `unshare`")
     with pytest.raises(IsolationError,
                        match="can't keep them in here: found no command `unshare`.*allow it explicitly"):
@@ -334,6 +351,44 @@ def test_off_unless_asked_for_and_refused_where_programs_can_not_be_kept_in(monk
     [late] = judge([TASK], [Response("f", "while True: pass")], rule)
     [large] = judge([TASK], [Response("f", "x = bytearray(10**11)")], rule)
     assert [v.label for v in (right, wrong, late, large)] == ["correct", "incorrect", "incorrect", "incorrect"]
+
+
+def test_that_verdicts_can_be_forged_is_said_once_where_programs_are_not_kept_in(monkeypatch, capsys):
+    module._warn.cache_clear()
+    monkeypatch.setattr(module, "isolation_obstacle", lambda: None)
+    code_judge(allow_unisolated=True)
+    assert capsys.readouterr().err == "", "programs are kept in: there is nothing to say"
+    monkeypatch.setattr(module, "isolation_obstacle", lambda: "found no namespaces")
+    for _ in range(2):
+        make_code_judge(CodeOptions(allow_unisolated=True))
+    said = capsys.readouterr().err
+    assert said.count("forge its verdict") == 1 and "found no namespaces" in said and said.count("\n") == 1
+    [told] = [f for f in CodeOptions.__dataclass_fields__.values() if f.name == "allow_unisolated"]
+    assert "forge its verdict" in told.metadata["help"]
+    with pytest.raises(IsolationError):
+        make_code_judge(CodeOptions())
+
+
+def test_options_become_limits():
+    assert CodeOptions().limits == Limits() and CodeOptions().allow_unisolated is False
+    asked = from_mapping(CodeOptions, {"seconds": 2.5, "memory": 512})
+    assert (asked.limits.time, asked.limits.cpu, asked.limits.memory) == (2.5, 2, 512 << 20)
+    assert as_arguments(CodeOptions(seconds=3.0, allow_unisolated=True)) == ["--allow-unisolated-code",
+                                                                             "--test-seconds", "3.0"]
+    for wrong in ({"seconds": 0}, {"seconds": -1.0}, {"memory": 1}, {"memory": 1.5}, {"allow_unisolated": 1},
+                  {"second": 3}):
+        with pytest.raises(ValueError, match=f"judge code: .*{next(iter(wrong))}.*expected"):
+            from_mapping(CodeOptions, wrong, "judge code")
+
+
+@needs_isolation
+def test_options_are_kept_to():
+    late = "import time\ndef f(x):\n    time.sleep(1.5)\n    return x + 1"
+    large = "x = bytearray(400 << 20)\ndef f(x): return x + 1"
+    for program, options, label in ((late, CodeOptions(seconds=1.0), "incorrect"), (late, CodeOptions(), "correct"),
+                                    (large, CodeOptions(memory=256), "incorrect"), (large, CodeOptions(), "correct")):
+        task = Example("Write f.", "def f(x): return x + 1", id="f", extra={"test_list": ["assert f(1) == 2"]})
+        assert make_code_judge(options)(task, program).label == label
 
 
 @pytest.mark.parametrize("broken", ["no unshare", "unshare that fails"])
@@ -351,5 +406,47 @@ def test_a_machine_without_namespaces_says_so(broken, tmp_path, monkeypatch):
                 "unshare that fails": "Operation not permitted"}[broken] in isolation_obstacle()
         with pytest.raises(IsolationError):
             code_judge()
+    finally:
+        isolation_obstacle.cache_clear()
+
+
+SCRIPTS = sorted((Path(module.__file__).parent / "sandbox").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_scripts_import_nothing_but_python_and_each_other(path):
+    "Where they run there is nothing else; and a script that imports another is given it."
+    found, beside = set(), set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            (beside if node.level else found).add(node.module.split(".")[0])
+    assert found <= sys.stdlib_module_names and beside <= {other.stem for other in SCRIPTS}
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith('"""') and module._script(path.stem) == text
+    assert len(json.dumps(json.dumps(text))) < 16_384, "one argument of a command is 131072 bytes at most"
+
+
+WELL = {"files": [], "environment": {"LC_CTYPE": "C.UTF-8"}, "user": False, "parent": "0", "own folder": "1",
+        **dict.fromkeys(FORBIDDEN, "PermissionError: no")}
+
+
+@pytest.mark.parametrize("seen", [{"files": ["x"]}, {"environment": {"HOME": "/"}}, {"user": True}, {"parent": "17"},
+                                  {"own folder": "OSError: full"}, *({name: "reached"} for name in FORBIDDEN)],
+                         ids=lambda seen: next(iter(seen)))
+def test_every_missing_wall_is_a_leak(seen):
+    assert leaks(WELL) == {} and leaks(WELL | seen) == seen
+
+
+@needs_isolation
+def test_a_place_that_leaks_is_refused(monkeypatch):
+    "The trial of the place counts what a program saw: here, one that pretends to have reached the network."
+    script = module._script
+    monkeypatch.setattr(module, "_script", lambda name: script(name).replace(
+        '"network": lambda: socket.create_connection(("127.0.0.1", 9), 1)', '"network": lambda: "reached"'))
+    isolation_obstacle.cache_clear()
+    try:
+        assert "doesn't keep a program in (fails a test {'network': 'reached'})" in isolation_obstacle()
     finally:
         isolation_obstacle.cache_clear()

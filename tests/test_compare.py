@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from ssr_nb.compare import Comparison, check, compare, load_data
+from ssr_nb.compare import compare
+from ssr_nb.comparison import Comparison, check, load_data
 from ssr_nb.records import Example, Score, write_records
 from ssr_nb.report import headline, points, table
 from ssr_nb.statistics import summarize
@@ -79,8 +80,9 @@ def test_the_base_model_is_loaded_as_the_file_says(tmp_path, monkeypatch):
         asked.update(how, name=name)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ssr_nb.models.load_model", loader)
+    monkeypatch.setattr("ssr_nb.compare.load_model", loader)
     with pytest.raises(KeyboardInterrupt):
-        compare(Comparison(model="some/model", backend="transformers", load_in_4bit=True,
+        compare(Comparison(model="some/model", backend="transformers", device="cpu", dtype="bfloat16", load_in_4bit=True,
                            training={"max_length": 900}), tmp_path)
-    assert asked == {"name": "some/model", "backend": "transformers", "load_in_4bit": True, "max_length": 900}
+    assert asked == {"name": "some/model", "backend": "transformers", "device": "cpu", "dtype": "bfloat16",
+                     "load_in_4bit": True, "max_length": 900}

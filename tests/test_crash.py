@@ -76,9 +76,11 @@ def stages(tmp_path_factory):
 
     from ssr_nb.judge import judge
     from ssr_nb.microworld import target_examples
-    from ssr_nb.models import load_model, set_threads
+    from ssr_nb.machine import set_threads
+    from ssr_nb.models import load_model
     from ssr_nb.respond import respond
-    from ssr_nb.train import TrainingSettings, train
+    from ssr_nb.settings import TrainingSettings
+    from ssr_nb.train import train
 
     set_threads(1)
     lm = load_model("microworld", backend="transformers")

@@ -404,8 +404,9 @@ def transformers_serve(tmp_path_factory):
 
 
 def test_a_real_server_gives_the_local_answers(transformers_serve, tmp_path):
+    from ssr_nb.machine import set_threads
     from ssr_nb.microworld import general_examples, target_examples
-    from ssr_nb.models import load_model, set_threads
+    from ssr_nb.models import load_model
     from ssr_nb.respond import respond
 
     set_threads(1)

@@ -8,12 +8,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from jinja2.utils import htmlsafe_json_dumps
 
-from ssr_nb.compare import Comparison, summarize
+from ssr_nb.comparison import Comparison
+from ssr_nb.statistics import summarize
 from ssr_nb.evaluate import SEPARATOR
-from ssr_nb.html_report import (LONGEST, browser, evenly, html_report, json_for_html, page, read_answers,
-                                sentence, visible)
+from ssr_nb.html_report import LONGEST, browser, evenly, html_report, page, read_answers, sentence, visible
 from ssr_nb.records import Example, Response, Score, Verdict, read_records, write_json, write_records
+from ssr_nb.rehearse import METHODS as TABLE
 from ssr_nb.rehearse import mix, rehearse
 from ssr_nb.report import LOOKS, read_summary, report
 
@@ -98,9 +100,13 @@ def run(tmp_path_factory):
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_json_survives_and_holds_no_markup(text):
-    safe = json_for_html({"a": [visible(text)]})
-    assert not set("<>&\u2028\u2029") & set(safe) and json.loads(safe) == {"a": [visible(text)]}
-    safe.encode("utf-8")
+    "Raw, too: what a model said is safe in the page's data even where nobody has made it visible before."
+    for said in (visible(text), text):
+        safe = str(htmlsafe_json_dumps({"a": [said]}, allow_nan=False))
+        assert not set("<>&'\u2028\u2029\x00\x1b") & set(safe) and json.loads(safe) == {"a": [said]}
+        safe.encode("utf-8")
+    with pytest.raises(ValueError):
+        htmlsafe_json_dumps([float("nan")], allow_nan=False)
 
 
 def test_what_hides_is_spelt_out_and_what_is_text_stays():
@@ -168,8 +174,9 @@ def test_run_passed_on_without_its_answers(tmp_path):
     assert "holds no answers to show" in html and "holds no loss curves" in html and 'id="arms"' in html
 
 
-def test_fifteen_methods_and_one_that_nobody_knows(tmp_path):
-    methods = [*list(LOOKS)[1:], "<i>mine</i>"]
+def test_every_method_and_one_that_nobody_knows(tmp_path):
+    methods = [*TABLE, "<i>mine</i>"]
+    assert set(LOOKS) == {"base", *TABLE}
     html = page(make_run(tmp_path, methods=methods), report(tmp_path))
     assert html.count('<tr class="quoted"') == len(methods) + 2, (
         "the arms' table quotes each once and base, the skills' table base")

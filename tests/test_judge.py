@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,12 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssr_nb import judge as module
-from ssr_nb.judge import (JUDGES, all_of, any_of, by_answerable, confusion, contains, exact, final_number, judge, loops,
-                          numeric, refuses,
-                          register, rule_of, squad_at, squad_scores, stance, summary, tally, unfit, visible)
+from ssr_nb.judge import (JUDGES, Judge, all_of, any_of, by_answerable, check_judge, contains, exact, judge, judge_row,
+                          loops, numeric, register, rule_of, squad_at, summary, tally, unfit)
+from ssr_nb.options import option
+from ssr_nb.reading import final_number, refuses, squad_scores, stance, visible
 from ssr_nb.records import Example, RecordError, Response, Verdict, read_records
-from ssr_nb.tasks import load_examples, load_solutions
+from ssr_nb.tables import pack_rows
+from ssr_nb.formats import load_solutions
+from ssr_nb.tasks import load_examples
 
 SAMPLES = Path(__file__).parent / "data"
 SHARED = Path(os.environ.get("SSR_SHARED_DATA") or Path(__file__).parents[2] / "shared" / "data")
@@ -35,10 +38,19 @@ def label(rule, example, answer, **response):
     return verdict.label
 
 
-def test_no_torch():
-    code = ("import sys, ssr_nb.judge; sys.exit(bool({'torch', 'datasets', 'transformers', "
-            "'matplotlib'} & set(sys.modules)))")
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+def in_a_process(code, **given):
+    "What a fresh Python process prints; its working folder is not this one's."
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, **given)
+    assert said.returncode == 0, said.stderr
+    return said.stdout.strip()
+
+
+@pytest.mark.parametrize("asked", ["'squad'", "{'name': 'squad', 'threshold': 0.5}", "{'name': 'llm', 'model': 'big'}"])
+def test_no_torch(asked):
+    "Neither the module, nor the table with the rows of others, nor a judge that would load a model later."
+    assert in_a_process(f"import sys\nfrom ssr_nb.judge import check_judge, rule_of\ncheck_judge({asked})\n"
+                        f"print(rule_of({asked}).__name__, {{'torch', 'datasets', 'transformers', 'matplotlib', 'httpx'}} "
+                        "& set(sys.modules))").endswith("set()")
 
 
 # SQuAD, against a second writing of the official rule that shares no code with the first
@@ -189,7 +201,7 @@ def test_very_long_answers_take_no_long_time(text):
     begin = time.perf_counter()
     for name in ("exact", "contains", "squad", "numeric", "refusal"):
         for example in (WHERE, NOWHERE):
-            JUDGES[name](example, text)
+            rule_of(name)(example, text)
             unfit(example, Response(example.id, text))
     assert time.perf_counter() - begin < 20
 
@@ -338,14 +350,162 @@ def test_composition():
     assert label(by_answerable(squad_at(0.5)), NOWHERE, "i do not know") == "correct"
 
 
-def test_register(monkeypatch):
-    monkeypatch.setattr(module, "JUDGES", dict(JUDGES))
+@pytest.fixture
+def rows():
+    "The table as it was, after a test that adds to it."
+    JUDGES.named("llm")  # and with the rows that other modules add
+    before = dict(JUDGES)
+    yield JUDGES
+    for name in set(JUDGES) - set(before):
+        del JUDGES[name]
+
+
+def test_register(rows):
     register("mine", lambda example, answer: Verdict(example.id, "correct", reason="always"))
     assert label("mine", WHERE, "x") == "correct"
-    with pytest.raises(RecordError, match="'mine' already"):
-        register("mine", exact)
-    with pytest.raises(RecordError, match="'nosuch'.*squad"):
-        rule_of("nosuch")
+    for taken in ("mine", "exact", "llm", "code"):
+        with pytest.raises(RecordError, match=f"'{taken}' already"):
+            register(taken, exact)
+
+
+@pytest.mark.parametrize("asked, said", [
+    ("nosuch", "found judge 'nosuch'; expected one of exact, contains, squad"),
+    ("sqaud", "did you mean 'squad'"), (None, "found judge None"), (3, "found judge 3"), (["squad"], "found judge"),
+    ({"name": "sqaud"}, "did you mean 'squad'"), ({"threshold": 0.5}, "without a name; expected .*name: squad"),
+    ({"name": "squad", "treshold": 0.5}, "judge 'squad': .*'treshold'.*did you mean 'threshold'"),
+    ({"name": "squad", "threshold": 85}, "judge 'squad': found threshold=85; expected .*at most 1"),
+    ({"name": "squad", "threshold": float("nan")}, "judge 'squad': found threshold=nan"),
+    ({"name": "squad", "threshold": "high"}, "judge 'squad': found threshold='high'"),
+    ({"name": "exact", "threshold": 0.5}, "judge 'exact' with threshold; expected nothing to set"),
+])
+def test_judges_that_there_are_none_of(asked, said):
+    for use in (check_judge, rule_of, lambda asked: judge([WHERE], [Response("q1", "attic")], asked)):
+        with pytest.raises(ValueError, match=said):
+            use(asked)
+
+
+def test_a_judge_must_be_asked_for():
+    with pytest.raises(TypeError, match="judge"):
+        judge([WHERE], [Response("q1", "attic")])
+
+
+def test_what_verdicts_carry_tells_the_settings(tmp_path):
+    assert rule_of("squad").__name__ == rule_of({"name": "squad", "threshold": 0.85}).__name__ == "squad"
+    loose = {"name": "squad", "threshold": "5e-1"}  # as YAML reads 5e-1
+    assert rule_of(loose).__name__ == "squad threshold=0.5" and label(loose, WHERE, "the old attic") == "correct"
+    responses = [Response("q1", "the old attic")]
+    judge([WHERE], responses, "squad", tmp_path / "v.jsonl")
+    with pytest.raises(RecordError, match="verdict of judge 'squad' on 'q1'; expected verdicts of 'squad threshold=0.5'"):
+        judge([WHERE], responses, loose, tmp_path / "v.jsonl")
+
+
+def test_names_of_options_of_every_kind(rows):
+    @dataclass(frozen=True)
+    class Options:
+        least: int = option(help="No default.")
+        places: list = option(factory=lambda: ["attic"])
+        where: str | None = option(None)
+
+    rows.add(Judge("picky", lambda options: exact, options=Options))
+    named = {"least=3": {"least": 3}, "least=3 places=['barn'] where=here": {"least": 3, "places": ["barn"], "where": "here"}}
+    for title, given in named.items():
+        assert rule_of({"name": "picky"} | given).__name__ == f"picky {title}"
+    with pytest.raises(ValueError, match="judge 'picky': .*least"):
+        check_judge("picky")
+
+
+def test_rows_are_found_by_name_mapping_and_not_for_a_rule():
+    assert judge_row("squad").metrics[0] == "accuracy" and judge_row({"name": "llm"}) is judge_row("llm") is JUDGES["llm"]
+    assert judge_row(exact) is None
+    with pytest.raises(RecordError, match="did you mean 'squad'"):
+        judge_row({"name": "sqaud"})
+
+
+def test_every_row_says_what_it_is():
+    JUDGES.named("exact")
+    for row in JUDGES.values():
+        assert row.summary and row.metrics and (row.options is None or row.options.__doc__), row.name
+
+
+def test_a_factory_that_makes_no_rule_is_an_error_and_not_many_unparsed_answers(rows):
+    rows.add(Judge("forgetful", lambda: None))
+    with pytest.raises(RecordError, match="found None, made by judge 'forgetful'; expected a rule"):
+        judge([WHERE], [Response("q1", "attic")], "forgetful")
+
+
+def test_a_judge_that_keeps_something_is_told_where(rows, tmp_path):
+    told = []
+
+    def make(keep=None):
+        told.append(keep)
+        return exact
+
+    rows.add(Judge("keeper", make, keeps=True))
+    for given, out in [({}, None), ({"out": tmp_path / "v.jsonl"}, tmp_path / "v"),
+                       ({"out": tmp_path / "w.jsonl", "keep": "elsewhere"}, "elsewhere"), ({"keep": "there"}, "there")]:
+        judge([WHERE], [Response("q1", "attic")], "keeper", **given)
+        assert told.pop() == out
+
+
+NOTEBOOK = """
+from dataclasses import dataclass
+from ssr_nb.judge import JUDGES, Judge, any_of, contains, exact, register, rule_of
+from ssr_nb.options import check_options, option
+from ssr_nb.records import Verdict
+
+limit = 2
+
+@dataclass(frozen=True)
+class ShortOptions:
+    words: int = option(limit, "Most words.", at_least=1)
+    def __post_init__(self):
+        check_options(self)
+
+def make_short(options):
+    def short(example, answer):
+        return Verdict(example.id, "correct" if len(answer.split()) <= options.words else "incorrect", reason="words")
+    return short
+
+def by_the_table(example, answer):
+    return JUDGES["exact"].make()(example, answer)
+
+JUDGES.add(Judge("short", make_short, options=ShortOptions))
+register("a lambda", lambda example, answer: Verdict(example.id, "correct" if len(answer) > limit else "incorrect", reason="l"))
+register("by the table", by_the_table)
+register("either", any_of(rule_of("exact"), rule_of("contains")))
+register("llm or exact", any_of(exact, rule_of({"name": "llm", "model": "nowhere"})))
+"""
+ASKED = ["short", {"name": "short", "words": 5}, "a lambda", "by the table", "either", "llm or exact"]
+WORKER = f"""
+from pathlib import Path
+from ssr_nb.judge import judge
+from ssr_nb.records import Example, Response
+from ssr_nb.tables import unpack_rows
+unpack_rows(Path("rows.bin").read_bytes())
+example = Example("Where ?", "attic", id="q1", answers=["attic", "in the attic"], answerable=True)
+for asked in {ASKED!r}:
+    [v] = judge([example], [Response("q1", "in the attic")], asked)
+    print(v.judge, v.label, sep=": ")
+"""
+
+
+def test_judges_of_a_notebook_are_known_to_another_process(rows, tmp_path):
+    exec(NOTEBOOK, {"__name__": "__main__"})
+    (tmp_path / "rows.bin").write_bytes(pack_rows())
+    assert in_a_process(WORKER, cwd=tmp_path).splitlines() == [
+        "short: incorrect", "short words=5: correct", "a lambda: correct", "by the table: correct", "either: correct",
+        "llm or exact: correct"]
+
+
+def test_judges_of_a_plugin_are_known_where_it_is_named(tmp_path):
+    (tmp_path / "shortest.py").write_text(NOTEBOOK.replace('"short"', '"shortest"'))
+    said = in_a_process("from ssr_nb.judge import JUDGES, rule_of\nfrom ssr_nb.tables import load_plugins, pack_rows\n"
+                        "load_plugins(['shortest.py'])\nprint(rule_of('shortest').__name__, "
+                        "rule_of({'name': 'shortest', 'words': 9}).__name__, sep=', ')\n"
+                        "try:\n    rule_of('shortes')\nexcept ValueError as error:\n    print(error)\n"
+                        "print(JUDGES.origins['shortest'].endswith('shortest.py'), b'shortest' in pack_rows())",
+                        cwd=tmp_path).splitlines()
+    assert said[0] == "shortest, shortest words=9" and "did you mean 'shortest'" in said[1] and said[2] == "True False"
 
 
 def test_a_rule_that_fails_is_unparsed_and_one_that_gives_no_verdict_an_error():
@@ -361,13 +521,13 @@ def test_a_rule_that_fails_is_unparsed_and_one_that_gives_no_verdict_an_error():
 
 # files
 
-def rows(n=20):
+def numbered(n=20):
     return ([Example(f"{i} ?", str(i), id=f"q{i}") for i in range(n)],
             [Response(f"q{i}", str(i + i % 2)) for i in range(n)])
 
 
 def test_resumes_from_every_byte(tmp_path, capsys):
-    examples, responses = rows(3)
+    examples, responses = numbered(3)
     whole, out = tmp_path / "whole.jsonl", tmp_path / "verdicts.jsonl"
     verdicts = judge(examples, responses, "exact", whole)
     content = whole.read_bytes()
@@ -387,7 +547,7 @@ def test_samples_are_told_apart(tmp_path):
 
 
 def test_what_does_not_belong_together_is_named(tmp_path, capsys):
-    examples, responses = rows(3)
+    examples, responses = numbered(3)
     out = tmp_path / "v.jsonl"
     with pytest.raises(RecordError, match="1 of 3 responses without an example: 'q2'"):
         judge(examples[:2], responses, "exact", out)
@@ -403,16 +563,11 @@ def test_what_does_not_belong_together_is_named(tmp_path, capsys):
 
 
 def test_counts(tmp_path):
-    examples, responses = rows(10)
+    examples, responses = numbered(10)
     verdicts = judge(examples, [*responses[:9], Response("q9", "")], "exact")
     assert tally(verdicts) == {"correct": {"the accepted answer": 5}, "incorrect": {"another answer": 4},
                                "unparsed": {}, "rejected": {"empty": 1}}
     assert "10 verdicts" in summary(verdicts) and "50.0%" in summary(verdicts) and summary([])
-    right = {(f"q{i}", 0): i % 2 == 0 for i in range(10)}
-    counts = confusion(verdicts, right)
-    assert counts["correct", True] == 5 and counts["correct", False] == 0 and counts["rejected", False] == 1
-    with pytest.raises(RecordError, match="no label"):
-        confusion(verdicts, {})
 
 
 # samples and published files

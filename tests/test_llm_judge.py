@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scripted_server import completion, serving
 
 from ssr_nb.endpoint import Endpoint, EndpointError
-from ssr_nb.judge import judge
-from ssr_nb.llm_judge import (PROMPTS, REMINDER, Speaker, defused, endpoint_speaker, fence_for, judge_prompt, llm_judge,
-                              model_speaker, read_prompts, read_verdict)
+from ssr_nb.judge import any_of, check_judge, exact, judge, rule_of
+from ssr_nb.llm_judge import (PROMPTS, REMINDER, LlmOptions, Speaker, defused, endpoint_speaker, fence_for, judge_prompt,
+                              llm_judge, local_speaker, make_llm_judge, model_speaker, read_prompts, read_verdict)
 from ssr_nb.records import Example, RecordError, Response, Verdict, read_records
 from ssr_nb.rehearse import rehearse
 
@@ -248,7 +248,8 @@ def test_files_that_hold_no_prompts(text, said, tmp_path):
 
 
 def test_no_special_token_gets_through_a_tokenizer(small_llama):
-    from ssr_nb.models import chat_ids, load_model
+    from ssr_nb.chat import chat_ids
+    from ssr_nb.models import load_model
 
     lm = load_model(small_llama, backend="transformers", device="cpu")
     special = set(lm.tokenizer.all_special_ids) | set(lm.tokenizer.get_added_vocab().values())
@@ -308,3 +309,107 @@ def test_an_endpoint_that_is_down_makes_no_verdicts(tmp_path):
         with pytest.raises(EndpointError):
             judge([WHERE], [Response("q1", "attic")], rule, tmp_path / "v.jsonl")
     assert (tmp_path / "v.jsonl").read_bytes() == b""
+
+
+# by name, with options
+
+TWO = '{"id": "a", "response": "x", "model": "m"}\n{"id": "b", "response": "x", "model": "n"}\n'
+
+
+@pytest.mark.parametrize("given, said", [
+    ({}, "found no model and no replies; expected a model to ask, or replies"),
+    ({"modle": "m"}, "found the key 'modle'.*did you mean 'model'"),
+    ({"endpoint": "http://127.0.0.1:9"}, "an endpoint without a model; expected the name of the model there"),
+    ({"endpoint": "http://127.0.0.1:9", "replies": "two.jsonl"}, "an endpoint without a model"),
+    ({"model": "m", "endpoint": "somewhere"}, "found endpoint 'somewhere'"),
+    ({"model": "m", "endpoint": "http://u:pw@h"}, "nothing secret"),
+    ({"model": "m", "max_new_tokens": -1}, "found max_new_tokens=-1; expected a whole number at least 1"),
+    ({"model": "m", "concurrency": 0}, "found concurrency=0"), ({"model": "m", "timeout": 0}, "found timeout=0"),
+    ({"model": "m", "backend": "unslot"}, "did you mean 'unsloth'"), ({"model": "m", "dtype": "int8"}, "found dtype='int8'"),
+    ({"model": 3}, "found model=3; expected a text"), ({"model": "m", "open_answers": "yes"}, "expected true or false"),
+    ({"model": "m", "prompts": "none.yaml"}, "none.yaml: found no such file"), ({"model": "m", "prompts": "bad.yaml"}, "bad.yaml.*'opne'"),
+    ({"replies": "none.jsonl"}, "none.jsonl: found no such file"), ({"replies": "two.jsonl"}, "replies of m, n"),
+])
+def test_wrong_options_are_found_before_a_model_is_loaded(given, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ssr_nb.models.load_model", lambda *a, **k: pytest.fail("a model was loaded"))
+    Path("bad.yaml").write_text("opne: x")
+    Path("two.jsonl").write_text(TWO)
+    for use in (check_judge, rule_of):
+        with pytest.raises(ValueError, match=said) as caught:
+            use({"name": "llm"} | given)
+        assert "judge 'llm'" in str(caught.value) and "pw" not in str(caught.value)
+
+
+def by_name(**options):
+    return {"name": "llm", "backend": "transformers", "device": "cpu", "threads": 1, "max_new_tokens": 5} | options
+
+
+def test_a_local_model_is_loaded_when_it_is_first_asked_and_not_for_what_is_kept(small_llama, tmp_path, monkeypatch):
+    from ssr_nb import models
+
+    loaded, real = [], models.load_model
+    monkeypatch.setattr(models, "load_model", lambda name, **k: loaded.append(name) or real(name, **k))
+    asked, out = by_name(model=str(small_llama)), tmp_path / "v.jsonl"
+    check_judge(asked)
+    assert rule_of(asked).__name__ == f"llm {small_llama}" and loaded == []
+    judge([WHERE], [Response("q1", "attic", "length")], asked)
+    assert loaded == [], "an answer that is none is not asked about"
+    verdicts = judge([WHERE], [Response("q1", "attic")], asked, out)
+    assert loaded == [str(small_llama)] and verdicts[0].judge == f"llm {small_llama}"
+    assert len(read_records(tmp_path / "v.replies.jsonl", Response)) == 2
+    again = judge([WHERE], [Response("q1", "attic")], asked, tmp_path / "w.jsonl", keep=tmp_path / "v")
+    replayed = judge([WHERE], [Response("q1", "attic")], {"name": "llm", "replies": str(tmp_path / "v.replies.jsonl")})
+    assert again == replayed == verdicts and len(loaded) == 1
+
+
+def test_the_title_of_a_model_that_is_not_loaded_is_the_loaded_one_s(small_llama):
+    from ssr_nb.models import load_model
+
+    options = LlmOptions(model=str(small_llama))
+    assert local_speaker(options).title == model_speaker(load_model(small_llama, "transformers", "cpu")).title
+
+
+def test_a_local_judge_gives_the_threads_back(small_llama):
+    import torch
+
+    before = torch.get_num_threads()
+    speaking = local_speaker(LlmOptions(model=str(small_llama), backend="transformers", device="cpu", threads=before + 1,
+                                        max_new_tokens=2)).ask(["is it right ?", "and this ?"])
+    next(speaking)
+    during = torch.get_num_threads()
+    assert len(list(speaking)) == 1 and during == before + 1 and torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("wrong", [{"model": "./no-such-folder"}, {"model": "llama", "load_in_4bit": True}])
+@pytest.mark.parametrize("combined", [lambda rule: rule, lambda rule: any_of(exact, rule)], ids=["alone", "in a rule of rules"])
+def test_a_model_that_can_not_be_loaded_makes_no_verdicts(wrong, combined, small_llama, tmp_path, monkeypatch):
+    "It stops the run, however the rule is called: it would else look like answers that nobody understood."
+    from ssr_nb import models
+
+    monkeypatch.setattr(models, "four_bit_obstacle", lambda: "there is no bitsandbytes")
+    options = by_name(**{k: str(small_llama) if v == "llama" else v for k, v in wrong.items()})
+    with pytest.raises(RecordError, match="judge 'llm': found a model that can't be loaded .*; expected another model"):
+        judge([WHERE], [Response("q1", "cellar")], combined(rule_of(options)), tmp_path / "v.jsonl")
+    assert (tmp_path / "v.jsonl").read_bytes() == b""
+
+
+def test_an_endpoint_by_name_with_prompts_for_open_answers(tmp_path):
+    (tmp_path / "p.yaml").write_text("open: 'Gut? {fence} {prompt} {gold} {answer}'\n")
+    with serving(lambda n, body: completion("Verdict: correct")) as (url, script):
+        asked = {"name": "llm", "model": "big", "endpoint": url, "open_answers": True,
+                 "prompts": str(tmp_path / "p.yaml")}
+        [verdict] = judge([WHERE], [Response("q1", "in the loft, I'd say")], asked, tmp_path / "v.jsonl")
+        judge([WHERE], [Response("q1", "the barn")], asked | {"max_new_tokens": 99})
+    assert verdict.label == "correct" and verdict.judge.startswith("llm big ") and verdict.judge.endswith(" open")
+    assert [b["max_tokens"] for b in script.bodies] == [512, 99] and script.bodies[0]["model"] == "big"
+    assert script.bodies[0]["messages"][0]["content"].startswith("Gut? ")
+    assert len(read_records(tmp_path / "v.replies.jsonl", Response)) == 1
+
+
+def test_replies_go_where_the_options_say_before_where_the_verdicts_are(tmp_path):
+    with serving(lambda n, body: completion("Verdict: correct")) as (url, script):
+        options = LlmOptions(model="big", endpoint=url, replies=str(tmp_path / "mine.jsonl"))
+        judge([WHERE], [Response("q1", "the loft")], make_llm_judge(options, keep=tmp_path / "v"))
+        judge([WHERE], [Response("q1", "the barn")], make_llm_judge(LlmOptions(model="big", endpoint=url)))
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.jsonl"] and len(script.bodies) == 2

@@ -4,23 +4,29 @@ its loss against the formula, its scaling."""
 import json
 import math
 import tempfile
-from dataclasses import replace
+from contextlib import nullcontext
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from ssr_nb.compare import (Comparison, arm_folder, check, compare, load_data, read_comparison, replay_prompts, row_of,
-                            trained_as)
-from ssr_nb.methods import (REWORDINGS, Rewording, add_replay, mask_surprising, replay_targets, reword, rewording_for,
-                            settings_for)
+from ssr_nb.compare import arm_folder, compare
+from ssr_nb.comparison import Comparison, check, load_data, read_comparison, replay_prompts, row_of, trained_as
+from ssr_nb.losses import IGNORED, LOSSES, PRIVATE, Loss, asked_by, kl_to_base, private
+from ssr_nb.methods import (Answers, add_replay, apply_method, gather_answers, make_targets, mask_surprising,
+                            own_answers, prepare_training, replay_count, replay_targets, reword, settings_for)
+from ssr_nb.tasks import REWORDINGS, Rewording
 from ssr_nb.microworld import general_examples, in_your_own_words, target_examples
-from ssr_nb.models import add_lora, load_adapter, load_model, remove_lora, save_adapter, scale_adapter
-from ssr_nb.records import Example, Response, Target, Verdict, read_records
-from ssr_nb.rehearse import METHODS, Method, mix, rehearse, talks_of_reference
+from ssr_nb.adapters import add_lora, load_adapter, remove_lora, save_adapter, scale_adapter
+from ssr_nb.models import load_model
+from ssr_nb.options import flag_of
+from ssr_nb.records import Example, Response, Target, Verdict, read_records, write_records
+from ssr_nb.rehearse import METHODS, Method, beyond_rules, method_named, mix, rehearse, rule_targets, talks_of_reference
 from ssr_nb.respond import completion_logprobs, respond
-from ssr_nb.tasks import same_prompt
-from ssr_nb.train import IGNORED, TrainingSettings, _trainer, encode, encode_all, kl_to_base, train
+from ssr_nb.splits import same_prompt
+from ssr_nb.settings import TrainingSettings
+from ssr_nb.train import TooLong, _trainer, encode, encode_all, mark_of, train
 
 EXAMPLES = [Example(f"where is thing {i} ?", f"gold {i}", id=f"q{i}") for i in range(5)]
 #            own right   own wrong, paraphrase right   nothing right   rewrite talks of gold   cut off
@@ -33,9 +39,14 @@ REWORDED = [Response("q0", "words 0"), Response("q1", "words 1"), Response("q2",
 REWORDED_VERDICTS = [Verdict(f"q{i}", "incorrect" if i == 2 else "correct") for i in range(5)]
 
 
-def made_by(method, **more):
+def answers(**more):
     judged = REWORDED, REWORDED_VERDICTS
-    return rehearse(EXAMPLES, OWN, OWN_VERDICTS, method, paraphrases=judged, rewrites=judged, **more)
+    return Answers(**({"responses": (OWN, OWN_VERDICTS), "samples": ([], []), "paraphrases": judged, "rewrites": judged}
+                      | more))
+
+
+def made_by(method):
+    return make_targets(method, EXAMPLES, answers(replay=[Target(f"r{i}", "?", "!", "replay") for i in range(9)]))
 
 
 @pytest.fixture(scope="module")
@@ -77,24 +88,46 @@ def test_the_three_shares_of_s3ft_are_printed():
     assert str(mix(EXAMPLES, made_by("s3ft"))) == "5 examples: own 1 (20%), paraphrase 2 (40%), gold 2 (40%)"
 
 
-def test_every_row_of_the_table_makes_targets_or_says_what_it_lacks():
+@pytest.mark.parametrize("name", METHODS)
+def test_every_row_of_the_table_makes_targets_or_says_what_it_lacks(name):
+    row = METHODS[name]
+    assert made_by(name)
+    needed = [*row.needs, *["replay"] * bool(row.replay), *["lm"] * (row.mask_above is not None)]
+    for need in needed:
+        lacking = answers(**{"replay": []} | ({} if need == "lm" else {need: None}))
+        with pytest.raises(ValueError, match=f"found no {need} for method '{name}'; expected"):
+            apply_method(name, EXAMPLES, lacking, lm=None if need == "lm" else "a model")
+    if needed:
+        with pytest.raises(ValueError, match=f"found no {' and no '.join(needed)} for method '{name}'"):
+            apply_method(name, EXAMPLES, Answers())
+
+
+@pytest.mark.parametrize("name, lacks, where", [
+    ("replay", "rows of replay", "--replay-examples"), ("stm", "a mask drawn by the base model", "ssr train --method stm"),
+    ("ours", "a mask drawn by the base model", "ssr train --method ours"), ("replay-kl", "rows of replay", "apply_method")])
+def test_rehearse_refuses_what_a_rule_alone_does_not_complete(name, lacks, where):
+    "Its targets would be supervised fine-tuning's under another name."
+    with pytest.raises(ValueError, match=f"method '{name}', which needs {lacks}.*{where}"):
+        rehearse(EXAMPLES, OWN, OWN_VERDICTS, name)
+
+
+def test_rehearse_makes_the_targets_of_all_others():
+    judged = REWORDED, REWORDED_VERDICTS
     for name, row in METHODS.items():
-        assert made_by(name), name
-        if set(row.needs) & {"paraphrases", "rewrites"}:
-            with pytest.raises(ValueError, match=name):
-                rehearse(EXAMPLES, OWN, OWN_VERDICTS, name)
+        if not beyond_rules(row):
+            assert rehearse(EXAMPLES, OWN, OWN_VERDICTS, name, paraphrases=judged, rewrites=judged) == made_by(name)
 
 
 def test_ours_takes_the_likeliest_right_answer_and_not_the_likeliest():
-    answers = [Response("q0", text, logprob=p, extra={"sample": i})
+    said = [Response("q0", text, logprob=p, extra={"sample": i})
                for i, (text, p) in enumerate([("right, odd", -7.0), ("right, likely", -2.0), ("wrong", -0.1)])]
     verdicts = [Verdict("q0", label, extra={"sample": i})
                 for i, label in enumerate(["correct", "correct", "incorrect"])]
-    assert rehearse(EXAMPLES[:1], answers, verdicts, "ours")[0].completion == "right, likely"
-    assert rehearse(EXAMPLES[:1], answers, verdicts, "ssr")[0].completion == "right, odd"
-    answers[1] = replace(answers[1], logprob=None)
+    assert rule_targets(METHODS["ours"], EXAMPLES[:1], (said, verdicts))[0].completion == "right, likely"
+    assert rehearse(EXAMPLES[:1], said, verdicts, "ssr")[0].completion == "right, odd"
+    said[1] = replace(said[1], logprob=None)
     with pytest.raises(ValueError, match="'q0', sample 1: found no logprob"):
-        rehearse(EXAMPLES[:1], answers, verdicts, "ours")
+        rule_targets(METHODS["ours"], EXAMPLES[:1], (said, verdicts))
 
 
 @pytest.mark.parametrize("text", ["As the reference answer says, Paris.", "The given answer is Paris.",
@@ -125,7 +158,6 @@ def test_rewording_keeps_ids_and_earlier_turns():
     example = target_examples(1, "train")[0]
     assert reword([example],
                   REWORDINGS["micro"].paraphrase)[0].prompt == in_your_own_words(example.prompt, example.completion)
-    assert (rewording_for([example]), rewording_for([chat])) == ("micro", "chat")
     with pytest.raises(ValueError, match="rewrite"):
         Rewording("{prompt} {gold}", "{prompt}", "{prompt} {gold}")
 
@@ -159,11 +191,35 @@ def test_the_mask_takes_just_the_surprising_tokens_of_gold(base, golds):
     found = mix([Example(t.prompt, t.completion, id=t.id) for t in golds], masked[:-1])
     assert (found.masked_tokens == sum(len(t.extra["masked"]) for t in masked[:-1])
             and f"{found.silent} targets have no loss at all" in str(found))
+    assert mask_surprising(masked, base, 2.5) == masked, "a mask that is there already stays"
 
 
-def test_a_batch_without_a_loss_is_worth_nothing_and_not_nan(base, golds):
+def by_token(logits, labels):
+    return torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+
+
+def at_once(logits, labels):
+    return torch.nn.functional.cross_entropy(logits, labels)
+
+
+def softly(logits, labels, base_logits, own):
+    before, after = base_logits.log_softmax(-1), logits.log_softmax(-1)
+    return torch.where(own, (before.exp() * (before - after)).sum(-1), by_token(logits, labels))
+
+
+@pytest.fixture
+def own_losses():
+    "Three losses of a user's own, which are those of the package in other words."
+    for function in (by_token, at_once, softly):
+        LOSSES.add(Loss(function.__name__, "mine", token_loss=function))
+    yield
+    for function in (by_token, at_once, softly):
+        del LOSSES[function.__name__]
+
+
+def test_a_batch_without_a_loss_is_worth_nothing_and_not_nan(base, golds, own_losses):
     silent = [replace(t, extra={"masked": list(range(50)), "tokens": 50}) for t in golds[:4]]
-    for loss, beta in (("nll", 0.0), ("dft", 0.0), ("soft", 0.0), ("nll", 1.0), ("dft", 1.0)):
+    for loss, beta in (("nll", 0.0), ("dft", 0.0), ("soft", 0.0), ("nll", 1.0), ("dft", 1.0), ("at_once", 0.0), ("softly", 1.0)):
         settings = TrainingSettings(loss=loss, beta=beta, batch_size=4)
         lm = add_lora(base)
         with tempfile.TemporaryDirectory() as folder:
@@ -311,11 +367,257 @@ def test_self_distillation_moves_the_adapter_and_never_the_base(base, golds):
     assert all(torch.equal(p, before[n]) for n, p in base.model.named_parameters())
 
 
+@pytest.mark.parametrize("own, package, beta", [("by_token", "nll", 0.0), ("at_once", "nll", 0.0), ("by_token", "nll", 0.5),
+                                                ("softly", "soft", 0.0), ("softly", "soft", 0.5)])
+def test_a_loss_of_ones_own_is_counted_as_the_packages_are(base, golds, own_losses, own, package, beta):
+    "Over rows of different lengths, several forward passes a step, and an epoch that ends with a part of a batch."
+    targets = [replace(t, source="own" if i % 3 == 0 else "gold") for i, t in enumerate(golds[:22])]
+    found = {}
+    for loss in (own, package):
+        trained = train(targets, base, settings=TrainingSettings(
+            learning_rate=3e-3, steps=5, batch_size=4, accumulation=2, warmup=0, loss=loss, beta=beta), progress=False)
+        found[loss] = trained.losses
+        remove_lora(trained.lm)
+    if own == "at_once":  # the mean of each forward pass is all that it says: the steps' own means differ a little
+        assert found[own][0] == pytest.approx(found[package][0], rel=1e-4)
+    assert found[own] == pytest.approx(found[package], rel=1e-3)
+
+
+def test_a_loss_asks_for_what_there_is():
+    assert [asked_by(f) for f in (by_token, softly, None)] == [set(), {"base_logits", "own"}, set()]
+    with pytest.raises(ValueError, match="loss 'mine': found the parameter 'rows' of its function; expected logits, labels "
+                       "and, if it needs them, base_logits or own"):
+        Loss("mine", "", token_loss=lambda logits, labels, rows: 0)
+    Loss("mine", "", token_loss=lambda logits, labels, gamma=2.0: 0)
+
+
+def test_a_plug_in_adds_a_loss_and_a_method_that_has_it(tmp_path):
+    from ssr_nb.tables import load_plugins
+
+    (tmp_path / "mine.py").write_text("""
+from dataclasses import replace
+from ssr_nb.losses import LOSSES, Loss
+from ssr_nb.rehearse import METHODS
+def focal(logits, labels):
+    log_p = logits.log_softmax(-1).gather(-1, labels[:, None])[:, 0]
+    return -(1 - log_p.exp()) ** 2 * log_p
+LOSSES.add(Loss("focal", "the focal loss", "1708.02002", token_loss=focal))
+METHODS.add(replace(METHODS["ssr"], name="ssr+focal", loss="focal"))
+""")
+    load_plugins([str(tmp_path / "mine.py")])
+    try:
+        assert settings_for(method_named("ssr+focal"), TrainingSettings()).loss == "focal"
+    finally:
+        del LOSSES["focal"], METHODS["ssr+focal"]
+    with pytest.raises(ValueError, match="found loss 'focall'; expected one of nll, dft, soft, opsd"):
+        TrainingSettings(loss="focall")
+
+
+@pytest.mark.parametrize("name", PRIVATE)
+def test_names_that_no_library_promised_are_where_they_were(name, tmp_path):
+    "Where this fails, a release of TRL or Transformers has moved the name in the message."
+    from trl import SFTConfig
+
+    config = SFTConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False)
+    config.device  # makes the attributes of an instance
+    assert private(name, config if "TrainingArguments" in name else None) is not None
+
+
+def test_a_name_that_has_moved_is_said(monkeypatch):
+    for name, found in (("trl.experimental.sdft:SDFTTrainer2", "SDFTTrainer2 in trl.experimental.sdft of trl [0-9.]+"),
+                        ("trl.nowhere:Trainer", "Trainer in trl.nowhere of trl"),
+                        ("transformers:Trainer._get_sampler", "Trainer._get_sampler in transformers of transformers")):
+        monkeypatch.setitem(PRIVATE, name, "what it is for")
+        with pytest.raises(ImportError, match=f"found no {found}.*expected what it is for"):
+            private(name)
+    monkeypatch.setitem(PRIVATE, "transformers:TrainingArguments._gpus", "how many")
+    with pytest.raises(ImportError, match="found no TrainingArguments._gpus"):
+        private("transformers:TrainingArguments._gpus", object())
+
+
+def test_private_names_of_libraries_stand_in_one_module():
+    import re
+
+    package = Path(__file__).parent.parent / "ssr_nb"
+    owned = [r"\b_n_gpu\b", r"\b_setup_devices\b", r"\b_get_train_sampler\b", r"trl\.experimental", r"loss_utils"]
+    for path in package.glob("*.py"):
+        if path.name not in ("losses.py", "_modidx.py"):
+            assert not [name for name in owned if re.search(name, path.read_text())], path.name
+
+
+def test_modules_leave_the_libraries_to_unsloth():
+    "Unsloth has to be imported before them; the tables of losses and methods don't even need torch."
+    import subprocess
+    import sys
+
+    code = ("import sys, ssr_nb.losses, ssr_nb.rehearse; assert 'torch' not in sys.modules; import ssr_nb.train, ssr_nb.methods; "
+            "print([name for name in ('trl', 'transformers', 'peft', 'datasets', 'accelerate') if name in sys.modules])")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def bounds():
+    for f in fields(TrainingSettings):
+        for bound, outside in (("above", 0), ("at_least", -1), ("below", 0)):
+            if f.metadata.get(bound) is not None:
+                yield f.name, f.metadata[bound] + outside
+
+
+@pytest.mark.parametrize("name, value", [*bounds(), ("learning_rate", "3e-4"), ("batch_size", 2.5), ("steps", True)])
+def test_a_setting_out_of_its_range_is_said(name, value):
+    with pytest.raises(ValueError, match=f"found {name}={value!r}; expected a "):
+        TrainingSettings(**{name: value})
+
+
 @pytest.mark.parametrize("wrong", [{"loss": "kl"}, {"beta": -1}, {"loss": "opsd", "beta": 1},
                                    {"teacher_prompt": "{prompt}"}, {"sample_tokens": 0}])
 def test_settings_that_make_no_sense_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         TrainingSettings(**wrong)
+
+
+def test_what_a_method_decides_is_no_option_of_the_command_line():
+    assert {f.name for f in fields(TrainingSettings) if not flag_of(f)} == {"loss", "beta", "scale", "teacher_prompt",
+                                                                            "sample_tokens"}
+
+
+def test_the_fingerprint_of_a_training_is_that_of_its_settings(base, golds):
+    "What is in a fingerprint must keep its name and its kind, or runs of an older release would begin anew."
+    from ssr_nb.settings import TEACHER_PROMPT
+
+    assert repr(asdict(TrainingSettings())) == repr({
+        "learning_rate": 2e-4, "epochs": 3, "steps": None, "batch_size": 16, "accumulation": 1, "warmup": 0.05,
+        "weight_decay": 0.0, "max_length": 2048, "rank": 8, "alpha": 16, "dropout": 0.0, "seed": 0, "checkpoint_every": 50,
+        "loss": "nll", "beta": 0.0, "scale": 1.0, "teacher_prompt": TEACHER_PROMPT, "sample_tokens": 64})
+    marks = {mark_of(golds, TrainingSettings(checkpoint_every=n), base) for n in (0, 50)}
+    assert len(marks) == 1 and mark_of(golds, TrainingSettings(seed=1), base) not in marks
+
+
+def test_errors_survive_the_way_between_processes():
+    import inspect
+    import pickle
+
+    from ssr_nb import losses, methods, rehearse, train
+
+    made = {TooLong: TooLong({"q1": 3000, "q2": 40}, 2048)}
+    for module in (losses, methods, rehearse, train):
+        for _, kind in inspect.getmembers(module, inspect.isclass):
+            if issubclass(kind, BaseException) and kind.__module__ == module.__name__:
+                again = pickle.loads(pickle.dumps(made[kind]))
+                assert type(again) is kind and str(again) == str(made[kind]) and vars(again) == vars(made[kind])
+
+
+def test_a_method_is_known_or_refused_and_a_name_is_free(base, golds, tmp_path):
+    with pytest.raises(ValueError, match="found method 'srr'; expected one of .*did you mean 'ssr'"):
+        train(golds, base, tmp_path / "adapter", method="srr")
+    assert not list(tmp_path.iterdir())
+    settings = TrainingSettings(steps=1, batch_size=2)
+    trained = train(golds, base, tmp_path / "adapter", settings, method="sft", name="my first", progress=False,
+                    loading={"backend": "transformers", "dtype": "float32"})
+    remove_lora(trained.lm)
+    record = json.loads((tmp_path / "adapter" / "training.json").read_text())
+    assert (record["method"], record["name"], record["loading"]) == ("sft", "my first", {"backend": "transformers",
+                                                                                       "dtype": "float32"})
+    remove_lora(train(golds, base, tmp_path / "other", settings, progress=False).lm)
+    assert "loading" not in json.loads((tmp_path / "other" / "training.json").read_text())
+
+
+def test_checkpoints_are_usual_change_nothing_and_are_gone_in_the_end(base, golds, tmp_path, monkeypatch):
+    from ssr_nb import train as module
+
+    seen, rmtree = [], module.shutil.rmtree
+    monkeypatch.setattr(module.shutil, "rmtree", lambda path, **more: (
+        seen.extend(p.name for p in Path(path).glob("checkpoint-*")), rmtree(path, **more)))
+    for name, every in (("with", {}), ("without", {"checkpoint_every": 0})):
+        settings = TrainingSettings(learning_rate=3e-3, steps=51, batch_size=2, **every)
+        remove_lora(train(golds, base, tmp_path / name, settings, progress=False).lm)
+    assert "checkpoint-50" in seen and sorted(p.name for p in tmp_path.iterdir()) == ["with", "without"]
+    assert ((tmp_path / "with" / "adapter_model.safetensors").read_bytes()
+            == (tmp_path / "without" / "adapter_model.safetensors").read_bytes())
+    (tmp_path / ".with.checkpoints" / "checkpoint-50").mkdir(parents=True)  # killed when the adapter was saved already
+    remove_lora(train(golds, base, tmp_path / "with", replace(settings, checkpoint_every=50), progress=False).lm)
+    assert not (tmp_path / ".with.checkpoints").exists()
+
+
+def test_checkpoints_ask_the_hub_nothing(base, golds, tmp_path, monkeypatch):
+    import peft.utils.save_and_load
+
+    asked = []
+    monkeypatch.setattr(peft.utils.save_and_load, "check_file_exists_on_hf_hub", lambda *given, **more: asked.append(given))
+    monkeypatch.setattr(base.model, "name_or_path", "owner/model")
+    settings = TrainingSettings(steps=3, batch_size=2, checkpoint_every=1)
+    remove_lora(train(golds, base, tmp_path / "adapter", settings, progress=False).lm)
+    assert asked == []
+    assert json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())["base_model_name_or_path"] == "microworld"
+
+
+def test_samples_are_counted_on_from_the_greedy_answer():
+    greedy = [Response("q0", "a")], [Verdict("q0", "correct")]
+    drawn = ([Response("q0", text, extra={"sample": i, "key": "k"}) for i, text in enumerate("bc")],
+             [Verdict("q0", "correct", extra={"sample": i}) for i in range(2)])
+    both = Answers(greedy, drawn)
+    said, judged = own_answers(METHODS["ours"], both)
+    assert [r.extra.get("sample", 0) for r in said] == [v.extra.get("sample", 0) for v in judged] == [0, 1, 2]
+    assert said[1].extra["key"] == "k" and own_answers(METHODS["ssr"], both) == greedy
+    assert drawn[0][0].extra["sample"] == 0, "what was given is left as it was"
+
+
+def test_a_method_is_applied_as_its_parts_are(base, golds):
+    "Rule, replay, mask and settings, each against the function that makes it."
+    examples = [Example(t.prompt, t.completion, id=t.id, extra=t.extra) for t in golds]
+    replay = [Target(f"replay-{i}", f"general {i}", "said", "replay") for i in range(20)]
+    own = ([Response(t.id, "own", logprob=-1.0) for t in golds],
+           [Verdict(t.id, "correct" if i % 2 else "incorrect") for i, t in enumerate(golds)])
+    given = Answers(own, ([], []), own, own, replay)
+    start = TrainingSettings(steps=7, sample_tokens=9)
+    for name, row in METHODS.items():
+        applied = apply_method(name, examples, given, base, start, rewording=REWORDINGS["micro"])
+        targets = rule_targets(row, examples, own, paraphrases=own, rewrites=own)
+        targets = add_replay(targets, replay, row.replay) if row.replay else targets
+        targets = mask_surprising(targets, base, row.mask_above) if row.mask_above else targets
+        assert applied.targets == targets and applied.mix == mix(examples, targets, *own), name
+        assert applied.settings == replace(start, loss=row.loss, beta=row.beta, scale=row.scale,
+                                           teacher_prompt=REWORDINGS["micro"].teacher), name
+        halves = prepare_training(name, make_targets(name, examples, given), base, start, REWORDINGS["micro"])
+        assert halves == (applied.targets, applied.settings), "from the command line it comes in two halves"
+    lenient = replace(METHODS["ours"], name="mine", mask_above=1e9)
+    assert apply_method(lenient, examples, given, base).mix.masked_tokens == 0 < apply_method(
+        "ours", examples, given, base).mix.masked_tokens, "a row that no table has"
+
+
+def test_gathered_answers_are_made_once_and_kept(base, tmp_path, monkeypatch):
+    examples, stages = target_examples(12, "train"), []
+
+    def timed(stage):
+        stages.append(stage)
+        return nullcontext()
+
+    pools = []
+
+    def draw(wanted):
+        pools.append(wanted)
+        return general_examples(1, "train")[:wanted]
+
+    more = replace(METHODS["replay"], name="more", replay=0.4)
+    how = dict(samples=2, max_new_tokens=30, rewording=REWORDINGS["micro"], replay_prompts=draw, progress=False)
+    found = gather_answers(["ssr", "s3ft", "sdft", "ours", "replay", more], examples, base, "micro", folder=tmp_path,
+                           timed=timed, **how)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "paraphrases-verdicts.jsonl", "paraphrases.jsonl", "replay-examples.jsonl", "replay.jsonl", "responses.jsonl",
+        "samples-verdicts.jsonl", "samples.jsonl", "verdicts.jsonl"]
+    assert found.rewrites is found.paraphrases, "one prompt for both, so one answer"
+    assert stages == ["respond: responses", "judge", "respond: samples", "judge", "respond: paraphrases", "judge",
+                      "respond: replay"]
+    assert pools == [replay_count(12, 0.2), replay_count(12, 0.4)] and [len(found.replay[n]) for n in ("replay", "more")] == [
+        3, 8]
+    assert found.replay["more"][:3] == found.replay["replay"]
+    assert vars(gather_answers(["ssr", "s3ft", "sdft", "ours", "replay", more], examples, base, "micro", folder=tmp_path,
+                               **how)) == vars(found), "read from the files"
+    apart = gather_answers(["sft", "sdft"], examples, base, "micro", max_new_tokens=30, progress=False,
+                           rewording=REWORDINGS["chat"])
+    assert apart.samples is apart.paraphrases is apart.replay is None and len(apart.rewrites[0]) == 12
+    with pytest.raises(ValueError, match="found no replay_prompts for method 'replay-kl'; expected general prompts"):
+        gather_answers(["replay-kl"], examples[:1], base, "micro", max_new_tokens=5, progress=False)
 
 
 @pytest.mark.parametrize("wrong", [{"loss": "kl"}, {"needs": ("gold",)}, {"replay": 1.0}, {"mask_above": 0.5}])
@@ -329,13 +631,15 @@ def test_rows_that_make_no_sense_are_refused(wrong):
                    ("wise_alpha", True), ("rewording", "prose"), ("rewording", {"paraphrase": "{prompt} {gold}"}),
                    ("rewording", {"paraphrase": "x", "rewrite": "x", "teacher": "x"}), ("training", {"loss": "dft"})])
 def test_a_wrong_value_for_a_method_is_named_by_its_key(key, value):
-    with pytest.raises(ValueError, match=f"key '{key}"):
+    with pytest.raises(ValueError, match=f"key '{key}|found {key}="):
         check(Comparison(**{key: value}))
 
 
-def test_replay_on_own_data_needs_general_prompts():
+def test_replay_on_own_data_needs_general_prompts(tmp_path):
+    write_records(tmp_path / "a.jsonl", [Example("where ?", "there")])
+    mine = {"examples": str(tmp_path / "a.jsonl"), "judge": "exact"}
     with pytest.raises(ValueError, match="data.replay"):
-        check(Comparison(methods=["replay"], data={"train": "a.jsonl", "target": "b.jsonl"}))
+        check(Comparison(methods=["replay"], data={"train": mine, "target": mine}))
 
 
 def test_the_file_sets_the_values_of_the_rows_that_use_them(tmp_path):

@@ -11,9 +11,11 @@ import torch
 from tiny_model import make_tiny_model, tiny_tokenizer
 
 from ssr_nb import models
-from ssr_nb.models import (PLAIN_TEMPLATE, ModelError, adapter_disabled, add_lora, answer_ids, chat_ids, choose_dtype,
-                           fastest_threads, fingerprint, load_adapter, load_model, locate, prepare_tokenizer, readable,
-                           remove_lora, save_adapter, set_threads, stop_ids)
+from ssr_nb.adapters import adapter_disabled, add_lora, load_adapter, remove_lora, save_adapter
+from ssr_nb.chat import PLAIN_TEMPLATE, answer_ids, chat_ids, prepare_tokenizer, stop_ids
+from ssr_nb.machine import ModelError, OutOfMemory, choose_dtype, fastest_threads, readable, set_threads
+from ssr_nb.models import fingerprint, load_model, locate
+from ssr_nb.settings import BaseModel, Loading, MODELS, default_model
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +48,19 @@ def logits(lm, prompt="ba de fi"):
         return lm.model(input_ids=torch.tensor([chat_ids(lm.tokenizer, prompt)])).logits
 
 
-def test_importing_the_module_loads_no_backend():
-    assert in_new_process("import ssr_nb.models, sys; print([n for n in ('transformers', 'peft', 'trl', "
-                          "'unsloth') if n in sys.modules])") == "[]"
+def test_importing_a_module_loads_no_backend_and_none_needs_another_first():
+    "Each alone, as if it were the first: whoever loads a model decides who comes first, and there is no circle."
+    assert in_new_process("""
+import importlib, sys
+for name in "machine chat models adapters environment respond endpoint".split():
+    for there in [n for n in sys.modules if n.partition(".")[0] == "ssr_nb"]:
+        del sys.modules[there]
+    importlib.import_module(f"ssr_nb.{name}")
+    early = [n for n in ("transformers", "peft", "trl", "unsloth", "datasets", "accelerate") if n in sys.modules]
+    assert not early, (name, early)
+sys.modules["ssr_nb.models"].default_model()  # this fills the tables
+assert "transformers" not in sys.modules
+""") == ""
 
 
 @pytest.mark.parametrize("backend", ["transformers", "unsloth"])
@@ -57,7 +69,8 @@ def test_backend_in_a_fresh_process(folder, tmp_path, backend):
         pytest.skip("Unsloth is not installed")
     told = json.loads(in_new_process("""
 import json, sys
-from ssr_nb.models import add_lora, describe, fingerprint, load_model, remove_lora
+from ssr_nb.adapters import add_lora, remove_lora
+from ssr_nb.models import describe, fingerprint, load_model
 lm = load_model(sys.argv[1], backend=sys.argv[2], device="cpu")
 before = fingerprint(lm)
 tuned = add_lora(lm)
@@ -85,6 +98,8 @@ def test_unsloth_too_late_is_an_error_only_if_it_was_asked_for(folder):
         load_model(folder, backend="unsloth", device="cpu")
     with pytest.raises(ModelError, match="one of auto, unsloth, transformers"):
         load_model(folder, backend="jax")
+    with pytest.raises(ModelError, match="did you mean 'transformers'"):
+        load_model(folder, backend="transformer")
 
 
 def test_unsloth_that_fails_to_import_is_told(monkeypatch):
@@ -135,6 +150,71 @@ def test_names_that_lead_nowhere(tmp_path, monkeypatch):
     monkeypatch.setattr(models, "_hub_answers", lambda: False)
     with pytest.raises(ModelError, match="hub being out of reach"):
         load_model("somebody/some-model-that-is-not-cached", backend="transformers")
+
+
+@pytest.fixture
+def rows(folder):
+    "The table of models, with a row for the tiny one and one that leads nowhere; afterwards as it was."
+    kept = dict(default_model() and MODELS)
+    MODELS.add(BaseModel("tiny", lambda: folder))
+    MODELS.add(BaseModel("gone", lambda: "/no/such/folder"))
+    yield MODELS
+    MODELS.clear()
+    MODELS.update(kept)
+
+
+def test_a_short_name_is_a_row_of_the_table(rows, folder, monkeypatch):
+    assert locate("tiny") == (str(folder), True)
+    lm = load_model("tiny", backend="transformers", device="cpu")
+    assert lm.name == "tiny" and fingerprint(lm) == fingerprint(load_model(folder, "transformers", "cpu"))
+    with pytest.raises(ModelError, match="model 'gone': found no folder '/no/such/folder', where its row points"):
+        locate("gone")
+    with pytest.raises(ModelError, match=r"found no such folder; expected one of .*tiny.*model's id on the hub"):
+        locate("./nothing")
+    monkeypatch.setattr(models, "_hub_answers", lambda: False)
+    with pytest.raises(ModelError, match=r"out of reach \(did you mean 'tiny'\?\)"):
+        load_model("tinny", backend="transformers")
+
+
+def test_the_package_s_own_row_is_the_default(rows, folder, monkeypatch):
+    first = default_model()
+    assert first.name != "tiny" and load_model(backend="transformers", device="cpu").name == first.name
+    assert Loading(backend="transformers", device="cpu", threads=1).load().name == first.name
+    rows.clear()
+    with pytest.raises(ValueError, match="no name of a model"):
+        default_model()
+
+
+def test_the_settings_of_loading_are_kept_and_checked(folder):
+    before = torch.get_num_threads()
+    try:
+        lm = Loading(str(folder), backend="transformers", device="cpu", dtype="bfloat16", threads=3).load()
+        assert lm.dtype == torch.bfloat16 == next(lm.model.parameters()).dtype and torch.get_num_threads() == 3
+        Loading(str(folder), backend="transformers", device="cpu").load()
+        assert 1 <= torch.get_num_threads() <= fastest_threads(lm, [1]) * os.cpu_count()
+    finally:
+        set_threads(before)
+    for setting, told in {"backend": "one of auto, unsloth, transformers", "dtype": "did you mean 'bfloat16'",
+                          "threads": "a whole number at least 1", "max_length": "at least 1"}.items():
+        wrong = {"backend": "jax", "dtype": "bfloat61", "threads": 0, "max_length": -1}[setting]
+        with pytest.raises(ValueError, match=f"found {setting}=.*{told}"):
+            Loading(**{setting: wrong})
+    with pytest.raises(ModelError, match="found device 'gpu'; expected auto, or what PyTorch can use here: .*cpu"):
+        Loading(str(folder), device="gpu").load()
+    with pytest.raises(AttributeError):
+        Loading().model = "another"
+
+
+def test_every_setting_of_loading_arrives(folder, monkeypatch):
+    given = {}
+    monkeypatch.setattr(models, "load_model", lambda *a, **k: given.update(k, positional=a) or _Elsewhere())
+    Loading("m", "unsloth", "cuda:1", "float16", load_in_4bit=True, max_length=77, thinking=True).load()
+    assert given == {"positional": ("m", "unsloth", "cuda:1", "float16"), "max_length": 77, "load_in_4bit": True,
+                     "thinking": True}
+
+
+class _Elsewhere:
+    device = "cuda:1"  # on a GPU no threads are measured or set
 
 
 def test_remote_code_is_never_run(tmp_path):
@@ -260,9 +340,9 @@ def test_description(lm):
 def test_training_that_runs_out_of_memory_says_what_to_change(lm, monkeypatch, tmp_path):
     from transformers import Trainer
 
-    from ssr_nb.models import OutOfMemory
     from ssr_nb.records import Target
-    from ssr_nb.train import TrainingSettings, train
+    from ssr_nb.settings import TrainingSettings
+    from ssr_nb.train import train
 
     targets = [Target(f"t{i}", "ba de fi", "go bu", "gold") for i in range(12)]
     monkeypatch.setattr(Trainer, "training_step",
@@ -281,7 +361,6 @@ def test_training_that_runs_out_of_memory_says_what_to_change(lm, monkeypatch, t
 
 
 def test_weights_that_the_memory_does_not_hold(folder, monkeypatch):
-    from ssr_nb.models import OutOfMemory
 
     def full(*arguments):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
@@ -299,7 +378,8 @@ def test_an_adapter_that_trains_in_float16_is_float32(folder, tmp_path):
     """TRL turns the adapter of a base in 4 bits to bfloat16, whatever the card; float16's gradient scaler, which a
     card without bfloat16 needs, can't read such gradients."""
     from ssr_nb.records import Target
-    from ssr_nb.train import TrainingSettings, _trainer, encode_all
+    from ssr_nb.settings import TrainingSettings
+    from ssr_nb.train import _trainer, encode_all
 
     small = load_model(folder, backend="transformers", device="cpu", dtype="float16")
     tuned, targets = add_lora(small), [Target("t", "ba de", "fi", "gold")]
@@ -349,7 +429,8 @@ def test_four_bits(folder, lm, tmp_path):
     pytest.importorskip("bitsandbytes")
     from ssr_nb.records import Example, Target
     from ssr_nb.respond import completion_logprobs, respond
-    from ssr_nb.train import TrainingSettings, train
+    from ssr_nb.settings import TrainingSettings
+    from ssr_nb.train import train
 
     small = load_model(folder, backend="transformers", device="cpu", load_in_4bit=True)
     assert (small.model.is_loaded_in_4bit and small.model.get_memory_footprint() < lm.model.get_memory_footprint()

@@ -102,7 +102,7 @@ def test_start_loads_no_torch(command):
     assert min(times) < 1.5, times
 
 
-def test_wheel_holds_the_embedded_model_and_the_templates(copy, tmp_path):
+def test_wheel_holds_the_embedded_model_the_templates_and_the_scripts(copy, tmp_path):
     run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "--wheel-dir", tmp_path, copy)
     wheel = next(tmp_path.glob("*.whl"))
     names = zipfile.ZipFile(wheel).namelist()
@@ -110,6 +110,8 @@ def test_wheel_holds_the_embedded_model_and_the_templates(copy, tmp_path):
         assert f"ssr_nb/embedded/{name}" in names, names
     for name in ["report.html.jinja", "report.css", "report.js"]:
         assert f"ssr_nb/templates/{name}" in names, names
+    scripts = {p.relative_to(ROOT).as_posix() for p in (ROOT / "ssr_nb" / "sandbox").glob("*.py")}
+    assert "ssr_nb/sandbox/start.py" in scripts and scripts <= set(names), names
     embedded = sum(i.file_size for i in zipfile.ZipFile(wheel).infolist() if i.filename.startswith("ssr_nb/embedded/"))
     assert embedded <= 8 * 2**20, f"{embedded} bytes"
     metadata = next(n for n in names if n.endswith("METADATA"))

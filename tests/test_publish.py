@@ -2,17 +2,28 @@
 where they are out of reach."""
 
 import json
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
 import torch
 from architectures import make_model
 
-from ssr_nb.models import ModelError, chat_ids, load_adapter, load_model
+from ssr_nb.adapters import load_adapter
+from ssr_nb.chat import chat_ids
+from ssr_nb.machine import ModelError
+from ssr_nb.models import load_model
+from ssr_nb.options import flag_of
 from ssr_nb.publish import (base_of, command_of, model_card, push, save_gguf, save_merged, score_table, training_record,
                             write_card)
 from ssr_nb.records import Score, Target
-from ssr_nb.train import TrainingSettings, train
+from ssr_nb.rehearse import METHODS
+from ssr_nb.losses import LOSSES
+from ssr_nb.settings import TrainingSettings
+from ssr_nb.train import train
 
 QUESTION = "Where is the lamp of Mira?"
 
@@ -64,28 +75,114 @@ def test_what_is_not_there(tmp_path):
 
 
 RECORD = {"model": "somebody/model", "method": "own idea", "targets": {"own": 3, "gold": 1}, "losses": [2.0, 1.0],
-          "settings": {"learning_rate": 1e-4, "epochs": 3, "steps": None, "seed": 1}}
+          "settings": {"learning_rate": 1e-4, "epochs": 2, "steps": None, "seed": 1}}
 
 
-def test_a_card_without_scores_and_of_a_method_that_is_not_ours():
+def test_a_card_without_scores_and_of_an_older_record_with_a_name_as_its_method():
     card = model_card(RECORD)
-    assert ("base_model: somebody/model" in card and "own idea." in card and "own 3 (75%), gold 1 (25%)" in card
-            and "Scores" not in card)
-    assert ("ssr train --targets targets.jsonl --model somebody/model --learning-rate 0.0001 --epochs 3 --seed 1 "
-            "--method 'own idea'" in card)
+    assert ("base_model: somebody/model" in card and "\nown idea\n" in card and "own 3 (75%), gold 1 (25%)" in card
+            and "Scores" not in card and card.count("own idea") == 3)
+    assert ("ssr train --targets targets.jsonl --model somebody/model --learning-rate 0.0001 --epochs 2 --seed 1 "
+            "--name 'own idea' --out adapter" in card)
     assert command_of(RECORD | {"command": "ssr train as typed"}) == "ssr train as typed"
+    unnamed = {key: value for key, value in RECORD.items() if key != "method"}
+    assert "Not named." in model_card(unnamed) and not {"--method", "--name"} & set(command_of(unnamed).split())
+
+
+def test_a_method_of_the_table_and_a_name_besides():
+    record = RECORD | {"method": "ssr", "name": "first try"}
+    card = model_card(record)
+    assert "# LoRA adapter for somebody/model, ssr, first try\n" in card and "arXiv 2409.04787" in card
+    assert "--method ssr --name 'first try'" in command_of(record)
+
+
+NAMES = ["a: b", "'quoted' \"twice\"", "two\nlines", "---", "x\n---\nlicense: mit", "# none", "- a", "{a}", "123", "null",
+         "größer/模型", "a | b", "@at", "C:\\models\\mine", " blank "]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_are_data(name):
+    "The hub reads the head of a card; what it finds there is the name, whatever it holds."
+    from huggingface_hub import ModelCard
+
+    record = RECORD | {"model": name, "method": "ssr", "name": name}
+    for merged in (False, True):
+        card = model_card(record, merged=merged)
+        found = ModelCard(card).data.to_dict()
+        assert found == {"base_model": name, "library_name": "transformers" if merged else "peft",
+                         "tags": ["lora", "self-rehearsal", "ssr_nb"]}
+        assert len([line for line in card.splitlines() if line.startswith("# ")]) == 1, "one heading, on one line"
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_loss_is_the_one_that_was_minimised(loss):
+    told = getattr(LOSSES[loss], "summary", LOSSES[loss])
+    by_settings = model_card(RECORD | {"settings": RECORD["settings"] | {"loss": loss}})
+    assert f"Loss: {told}" in by_settings and ("cross-entropy" in by_settings) == ("cross-entropy" in told)
+    for method in (m.name for m in METHODS.values() if m.loss == loss):
+        assert f"Loss: {told}" in model_card(RECORD | {"method": method}), "an older record, without the setting"
+    assert f"Loss: {told}; plus 0.5 times KL(base, tuned); the adapter times 0.7 after training." in model_card(
+        RECORD | {"settings": {"loss": loss, "beta": 0.5, "scale": 0.7}})
+    assert "Loss: of a plug-in." in model_card(RECORD | {"settings": {"loss": "of a plug-in"}})
+
+
+def another(default):
+    "A value that isn't the default."
+    return not default if isinstance(default, bool) else f"{default}2" if isinstance(default, str) else (
+        default or 0) + 2
+
+
+@dataclass
+class Loading:
+    "How a base model is loaded, as the record notes it."
+    model: str | None = None
+    backend: str = "auto"
+    device: str = "auto"
+    dtype: str = "auto"
+    load_in_4bit: bool = False
+    max_length: int = 2048
+    threads: int | None = None
+
+
+@pytest.mark.parametrize("part, options", [("settings", TrainingSettings), ("loading", Loading)])
+def test_every_option_that_is_not_the_default_is_in_the_command(part, options, monkeypatch):
+    monkeypatch.setattr("ssr_nb.models.Loading", Loading, raising=False)
+    for f in fields(options):
+        if f.name == "model" or not flag_of(f):
+            continue
+        value = another(f.default)
+        words = shlex.split(command_of(RECORD | {"settings": {}} | {part: {f.name: value}}))
+        assert words[words.index(flag_of(f)) + 1] == str(value) or value is True, f.name
+        words = shlex.split(command_of(RECORD | {"settings": {}} | {part: {f.name: f.default}}))
+        assert flag_of(f) not in words, f"{f.name} is the default"
+
+
+def test_what_the_command_leaves_out(monkeypatch):
+    monkeypatch.setattr("ssr_nb.models.Loading", Loading, raising=False)
+    record = RECORD | {"settings": {"steps": 7, "epochs": 9, "max_length": 512, "of_another_version": 3},
+                       "loading": {"model": "somebody/model", "max_length": 512, "threads": None, "load_in_4bit": True}}
+    words = shlex.split(command_of(record))
+    assert words.count("--max-length") == 1 and "--epochs" not in words and "--of-another-version" not in words
+    assert words.count("--model") == 1 and "--load-in-4bit" in words and "--threads" not in words
+    assert "| of_another_version | 3 |" in model_card(record) and "| load_in_4bit (loading) | True |" in model_card(record)
 
 
 def test_the_command_is_one_that_the_command_line_takes(trained):
     "Every option of the written command is one that `ssr train` knows."
-    import shlex
-
     from typer.main import get_command
 
     from ssr_nb.cli import app
     words = shlex.split(command_of(training_record(trained / "adapter")))
     known = {o for parameter in get_command(app).commands["train"].params for o in parameter.opts}
     assert {w for w in words if w.startswith("--")} <= known
+
+
+def test_importing_this_module_is_light_and_makes_no_circle():
+    "Training writes cards: it imports this module, which must not import it back, nor what a card doesn't need."
+    code = ("import sys, ssr_nb.publish; sys.exit(', '.join({'torch', 'transformers', 'ssr_nb.train', 'ssr_nb.models'} "
+            "& set(sys.modules)) or 0)")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_scores_of_one_model_only():

@@ -1,5 +1,6 @@
 """Records: hostile files, torn files, and what must come back unchanged."""
 
+import gzip
 import json
 import os
 import signal
@@ -11,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssr_nb.records import (Appender, Example, RecordError, Response, Score, Target, Verdict, from_row, iterate_records,
-                            read_records, replacing, to_row, write_json, write_records)
+from ssr_nb.records import (Appender, Example, RecordError, Response, Score, Target, Verdict, from_row, iterate_lines,
+                            iterate_records, read_records, replacing, to_row, write_json, write_records)
 
 TEXT = st.text(min_size=1).filter(lambda s: s.strip())
 
@@ -145,3 +146,15 @@ def test_kill_minus_nine_loses_nothing_and_doubles_nothing(tmp_path):
         process.wait()
     subprocess.run([sys.executable, "-c", WRITER, str(path)], check=True, stdout=subprocess.DEVNULL)
     assert [r.id for r in iterate_records(path, Response)] == [f"q{i}" for i in range(400)]
+
+
+@pytest.mark.parametrize("content, said", [
+    (gzip.compress(b'{"a": 1}\n' * 3)[:-9], "line 4: found EOFError|line 1: found EOFError"),
+    (b'{"a": 1}\n', "line 1: found BadGzipFile.*expected a whole gzip file"),
+    (gzip.compress(b'{"a": 1}\n{"b"\n'), "line 2: found .*one JSON object a line"),
+    (gzip.compress(b'{"a": 1}\n' + b"[" * 100_000), "line 2: found values nested too deep")])
+def test_a_damaged_compressed_file_is_named_with_its_line(tmp_path, content, said):
+    (tmp_path / "rows.jsonl.gz").write_bytes(content)
+    with pytest.raises(RecordError, match=said) as error:
+        list(iterate_lines(tmp_path / "rows.jsonl.gz"))
+    assert "rows.jsonl.gz" in str(error.value)

@@ -12,7 +12,10 @@ import pytest
 import torch
 from tiny_model import WORDS, make_tiny_model
 
-from ssr_nb.models import adapter_disabled, add_lora, answer_ids, chat_ids, load_model, remove_lora, stop_ids
+from ssr_nb.adapters import adapter_disabled, add_lora, remove_lora
+from ssr_nb.chat import answer_ids, chat_ids, stop_ids
+from ssr_nb.machine import OutOfMemory
+from ssr_nb.models import load_model
 from ssr_nb.records import Example, RecordError, Response, read_records, write_records
 from ssr_nb.respond import _response as make_response
 from ssr_nb.respond import batches_by_length, completion_logprobs, iterate_logprobs, perplexity, respond
@@ -345,8 +348,6 @@ def test_out_of_memory_and_stopped_goes_on_where_it_was(lm, tmp_path, monkeypatc
 
 
 def test_one_row_that_does_not_fit_is_an_error(lm, monkeypatch, tmp_path):
-    from ssr_nb.models import OutOfMemory
-
     short_of_memory(lm, monkeypatch, most=0)
     with pytest.raises(OutOfMemory, match="a single row in respond"):
         respond(prompts(3), lm, tmp_path / "r.jsonl", max_new_tokens=3, progress=False)

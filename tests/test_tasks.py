@@ -1,123 +1,237 @@
-"""Tasks: hostile files, every format as published, and splits that share nothing."""
+"""Tasks and sources: every row through one function, every way to name examples, and what is reported of mistakes."""
+
 import json
-import os
+import pickle
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import typer
+from conftest import real_data
+from typer.testing import CliRunner
 
-from ssr_nb.records import Example, RecordError, Response, write_records
-from ssr_nb.tasks import (SQUAD_REFUSAL, assert_disjoint, bundles, load_examples, load_solutions, same_prompt,
-                          split_examples, without_calculator)
+from ssr_nb.grounded import PUBLISHED
+from ssr_nb.microworld import general_examples, target_examples
+from ssr_nb.options import as_arguments, expanded
+from ssr_nb.records import Example, RecordError, write_records
+from ssr_nb.tables import load_plugins
+from ssr_nb.settings import MODELS
+from ssr_nb.tasks import (DEFAULT_TASK, REWORDINGS, TASKS, GradedSource, Rewording, Source, Task, judge_for,
+                          load_examples, metric_for, microworld_suites, read_source, rewording_named, split_of,
+                          task_named)
 
 SAMPLES = Path(__file__).parent / "data"
-SHARED = Path(os.environ.get("SSR_SHARED_DATA") or Path(__file__).parents[2] / "shared" / "data")
-with_shared = pytest.mark.skipif(not (SHARED / "squad_v2_dev_slice.json").exists(),
-                                 reason=f"no published data in {SHARED} (SSR_SHARED_DATA names another folder)")
+FILES = {"musique": "musique_sample.jsonl", "natural_questions": "natural_questions_sample.jsonl",
+         "multidoc2dial": "multidoc2dial_dial_sample.json", "squad2": "squad_sample.json",
+         "gsm8k": "gsm8k_sample.jsonl", "mbpp": "mbpp_sample.jsonl"}
 
 
-def squad(*questions, context="Rye keeps long.", title="Bread"):
-    return {"data": [{"title": title, "paragraphs": [{"context": context, "qas": list(questions)}]}]}
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    "The samples where the publishers' files of every split would be, and the variable that says so."
+    for name, source in FILES.items():
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for file in PUBLISHED[name].files.values():
+            shutil.copy(SAMPLES / source, tmp_path / "data" / name / file.removesuffix(".gz"))
+    documents = tmp_path / "data" / "multidoc2dial" / "multidoc2dial_doc.json"
+    shutil.copy(SAMPLES / "multidoc2dial_doc_sample.json", documents)
+    monkeypatch.setenv("SSR_DATA", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "data"
 
 
-def test_neither_torch_nor_datasets_is_loaded():
-    code = "import sys, ssr_nb.tasks; sys.exit(bool({'torch', 'datasets', 'transformers'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
-# formats
+# one way
 
-def test_squad_sample():
-    examples = load_examples(SAMPLES / "squad_sample.json")
-    published = [q for a in json.loads((SAMPLES / "squad_sample.json").read_text())["data"] for p in a["paragraphs"]
-                 for q in p["qas"]]
-    assert [e.id for e in examples] == [q["id"] for q in published]
-    for example, question in zip(examples, published):
-        assert question["question"] in example.prompt
-        assert example.answerable is not question["is_impossible"]
-        assert set(example.answers) == {a["text"] for a in question["answers"]}
-        assert example.completion == (question["answers"][0]["text"] if example.answerable else SQUAD_REFUSAL)
-    assert len({e.group for e in examples}) == 3
-
-
-def test_squad_of_one_line_and_pretty_printed_are_the_same(tmp_path):
-    document = json.loads((SAMPLES / "squad_sample.json").read_text())
-    (tmp_path / "a.json").write_text(json.dumps(document))
-    (tmp_path / "b.json").write_text(json.dumps(document, indent=2), encoding="utf-8-sig")
-    assert load_examples(tmp_path / "a.json") == load_examples(tmp_path / "b.json")
+@pytest.mark.parametrize("module", ["formats", "grounded", "tasks", "splits"])
+def test_nothing_heavy_is_loaded_and_nothing_later_in_line(module):
+    "Each module alone, in a process of its own: no circle, and none of the libraries that take seconds."
+    code = f"""
+import sys, ssr_nb.{module}
+heavy = {{"torch", "datasets", "transformers", "trl", "peft"}} & set(sys.modules)
+order = ["formats", "grounded", "tasks", "splits"]
+later = {{f"ssr_nb.{{name}}" for name in order[order.index("{module}") + 1:]}} & set(sys.modules)
+print(heavy, later - {{"ssr_nb.splits"}})
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "set() set()", done.stdout + done.stderr
 
 
-def test_squad_1_without_is_impossible_and_without_a_title(tmp_path):
-    document = squad({"question": "What keeps?", "id": "q1", "answers": [{"text": "Rye"}]})
-    del document["data"][0]["title"]
-    (tmp_path / "a.json").write_text(json.dumps(document))
-    [example] = load_examples(tmp_path / "a.json")
-    assert example.answerable and example.group == "Rye keeps long."
+def test_the_package_s_own_rows_are_not_sent_to_other_processes():
+    code = """
+import pickle, ssr_nb.tasks
+from ssr_nb.tables import Table, pack_rows
+print({table.kind: [n for n, by in table.origins.items() if by] for table in Table.every.values()})
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert all(not rows for rows in eval(done.stdout).values()), done.stdout + done.stderr
 
 
-def test_squad_as_the_hub_has_it(tmp_path):
-    rows = [{"id": "q1", "title": "Bread", "context": "Rye keeps long.", "question": "What keeps?",
-             "answers": {"text": ["Rye", "Rye"], "answer_start": [0, 0]}},
-            {"id": "q2", "title": "Bread", "context": "Rye keeps long.", "question": "Why?",
-             "answers": {"text": [], "answer_start": []}}]
-    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    first, second = load_examples(tmp_path / "rows.jsonl")
-    assert first.answers == ["Rye"] and second.completion == SQUAD_REFUSAL and second.answers == []
+# the rows
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_row_is_loaded_by_one_function(data, name):
+    task = TASKS.named(name)
+    shutil.copy(SAMPLES / "squad_sample.json", "mine.json")
+    source = Source({"file": "mine.json", "hub": f"hub:{data.parent}"}.get(name, name))
+    if name == "hub":  # a folder in the place of the hub
+        source = replace(source, split="train", examples=f"hub:{hub_folder(data.parent)}")
+    examples = source.load("test")
+    assert examples == source.load("test") and all(isinstance(e, Example) and e.completion.strip() for e in examples)
+    assert len(replace(source, n=2).load()) == 2
+    assert task.metric in ("accuracy", "f1", "answerability") and task.rewording in REWORDINGS and task.summary
+    if not task.rows:
+        assert task.test in task.splits and task.max_new_tokens >= 40 and judge_for(name) == task.judge
+        assert examples == task.load(task.test, None, 0, "") and task.train(2) == Source(name, n=2).load()
 
 
-def test_gsm8k_sample():
-    examples = load_examples(SAMPLES / "gsm8k_sample.jsonl")
-    assert [e.answers for e in examples] == [["12"], ["13.5"], ["1260"], ["-7"], ["315"], ["12"], ["2400"], ["94"]]
-    assert not any("<<" in e.completion for e in examples) and all("####" in e.completion for e in examples)
-
-
-@pytest.mark.parametrize("text, plain", [("1 <<1+1=2>>2", "1 2"), ("a << b", "a << b"), ("x<<1>>y<<2>>z", "xyz"),
-                                         ("<<a\nb>>", "<<a\nb>>")])
-def test_without_calculator(text, plain):
-    assert without_calculator(text) == plain
-
-
-def test_own_files_in_both_forms(tmp_path):
-    (tmp_path / "mine.jsonl").write_text('{"prompt": "a ?", "completion": "1", "note": "x"}\n\n{"messages": [{"role": '
-                                         '"user", "content": "b ?"}, {"role": "assistant", "content": "2"}]}\n')
-    first, second = load_examples(tmp_path / "mine.jsonl")
-    assert first.extra == {"note": "x"} and second.completion == "2"
-    (tmp_path / "list.json").write_text(
-        json.dumps([{"prompt": "a ?", "completion": "1"}, {"prompt": "b ?", "completion": "2"}], indent=1))
-    assert [e.completion for e in load_examples(tmp_path / "list.json")] == ["1", "2"]
-    assert [e.completion for e in load_examples(tmp_path / "list.json", n=1)] == ["1"]
-
-
-def test_columns(tmp_path):
-    (tmp_path / "q.csv").write_text('Question,Best,All\n"a, b?",x,x; y\nc?,z,z\n')
-    columns = {"prompt": "Question", "completion": "Best", "answers": lambda row: row["All"].split("; ")}
-    pytest.importorskip("datasets")
-    examples = load_examples(tmp_path / "q.csv", columns=columns)
-    assert [(e.prompt, e.answers) for e in examples] == [("a, b?", ["x", "y"]), ("c?", ["z"])]
-    with pytest.raises(RecordError, match="no column 'Bset'"):
-        load_examples(tmp_path / "q.csv", columns=columns | {"completion": "Bset"})
-    with pytest.raises(RecordError, match="'prompt' and 'completion'"):
-        load_examples(tmp_path / "q.csv", columns={"prompt": "Question"})
-
-
-def test_whatever_datasets_saves(tmp_path):
+def hub_folder(folder):
     datasets = pytest.importorskip("datasets")
-    rows = [{"prompt": f"{i} ?", "completion": str(i)} for i in range(5)]
-    data = datasets.Dataset.from_list(rows)
-    data.save_to_disk(tmp_path / "one")
-    datasets.DatasetDict(train=data.select(range(3)), test=data.select(range(3, 5))).save_to_disk(tmp_path / "two")
-    data.to_parquet(tmp_path / "rows.parquet")
-    data.to_json(tmp_path / "rows.jsonl")
-    (tmp_path / "three").mkdir()
-    data.to_parquet(tmp_path / "three" / "train.parquet")
-    for source in ("one", "rows.parquet", "rows.jsonl", "three"):
-        assert [e.completion for e in load_examples(tmp_path / source)] == list("01234"), source
-    assert [e.completion for e in load_examples(tmp_path / "two", split="test")] == ["3", "4"]
-    with pytest.raises(RecordError, match="no split 'dev'.*train"):
-        load_examples(tmp_path / "two", split="dev")
+    (folder / "hub").mkdir()
+    datasets.Dataset.from_list([{"prompt": f"{i} ?", "completion": str(i)} for i in range(3)]).to_parquet(
+        folder / "hub" / "train.parquet")
+    return folder / "hub"
+
+
+def test_what_belongs_to_each_task():
+    assert {task.name: (task.judge, task.metric, task.test) for task in TASKS.values()} == {
+        "microworld": ("micro", "accuracy", "test"), "squad2": ("squad", "f1", "validation"),
+        "gsm8k": ("numeric", "accuracy", "test"), "mbpp": ("code", "accuracy", "test"),
+        "musique": ("squad", "answerability", "validation"),
+        "natural_questions": ("squad", "answerability", "validation"),
+        "multidoc2dial": ("llm", "answerability", "validation"),
+        "file": (None, "accuracy", "test"), "hub": (None, "accuracy", "test")}
+
+
+def test_gold_fits_into_the_tokens_of_its_task(data):
+    "Three characters a token, the densest that texts and sums are in a usual vocabulary."
+    for name, split in (("gsm8k", "train"), ("squad2", "validation")):
+        published = real_data({"gsm8k": "gsm8k_train_slice.jsonl", "squad2": "squad_v2_dev_slice.json"}[name])
+        lengths = [len(e.completion) / 3 for e in load_examples(published)]
+        assert sum(n <= TASKS[name].max_new_tokens for n in lengths) / len(lengths) > 0.99, name
+
+
+def test_the_microworld_brings_its_suites():
+    n = {"validation": 7, "target": 9, "shift": 8, "general": 3}
+    suites = microworld_suites(n)
+    assert suites[:4] == [
+        ("validation", "", target_examples(7, "validation")), ("target", "", target_examples(9, "test")),
+        ("shift", "shifted", target_examples(8, "test", domain="shifted")),
+        ("shift", "jobs", target_examples(8, "test", domain="jobs"))]
+    assert all(role == "general" for role, _, _ in suites[4:])
+    assert [e for _, _, examples in suites[4:] for e in examples] == general_examples(3, "test")
+    skills = dict.fromkeys(e.extra["skill"] for e in general_examples(3, "test"))
+    assert [name for _, name, _ in suites[4:]] == list(skills)
+    task = TASKS[DEFAULT_TASK]
+    assert task.suites(n) == suites and task.train(6) == target_examples(6, "train")
+    assert task.replay(30) == general_examples(5, "train") and len(task.replay(31)) >= 31
+    assert (Path(MODELS.named(DEFAULT_TASK).path()) / "config.json").is_file() and task.rewording == "micro" and task.max_new_tokens == 40
+    with pytest.raises(RecordError, match="a size for 'genral'.*did you mean 'general'"):
+        task.suites({"genral": 3})
+
+
+@pytest.mark.parametrize("part", ["", "home", "shifted", "jobs", "general"])
+def test_the_parts_of_the_microworld(part):
+    name = f"microworld:{part}" if part else "microworld"
+    examples = load_examples(name, split="test", n=6, seed=1)
+    made = (general_examples(6, "test", seed=1) if part == "general"
+            else target_examples(6, "test", domain=part or "home", seed=1))
+    assert examples == made and task_named(name) == (TASKS["microworld"], part)
+    assert len(load_examples(name)) == (360 if part == "general" else 600)
+
+
+def test_a_task_whose_test_split_is_none_of_its_splits():
+    with pytest.raises(ValueError, match="task 'mine': found test='tset'; expected one of train, test .*'test'"):
+        Task("mine", lambda *_: [], test="tset")
+
+
+def test_a_plug_in_adds_a_task_to_everything(folder):
+    (folder / "mine.py").write_text("""
+from ssr_nb.records import Example
+from ssr_nb.tasks import TASKS, Task
+
+def load(split, n, seed, part):
+    return [Example(f"{split} {part or 'all'} {i} {seed} ?", str(i)) for i in range(n or 4)]
+
+TASKS.add(Task("of_mine", load, judge={"name": "exact"}, metric="f1", splits=("train", "dev"), test="dev"))
+""")
+    try:
+        load_plugins(["mine.py"])
+        source = read_source({"task": "of_mine:rye", "n": 2, "seed": 5})
+        assert [e.prompt for e in source.load("test")] == ["dev rye 0 5 ?", "dev rye 1 5 ?"]
+        assert [e.prompt.split()[0] for e in source.load()] == ["train"] * 2
+        assert (judge_for(source), metric_for(source)) == ({"name": "exact"}, "f1")
+        with pytest.raises(RecordError, match="did you mean 'of_mine'"):
+            load_examples("of_mien")
+    finally:
+        TASKS.pop("of_mine", None)
+
+
+# sources
+
+def test_a_source_in_every_form(data):
+    shutil.copy(SAMPLES / "gsm8k_sample.jsonl", "mine.jsonl")
+    first = load_examples("gsm8k", n=2)
+    elsewhere = str(data / "gsm8k")
+    for value in ("gsm8k", f"gsm8k:{elsewhere}", "mine.jsonl", Path("mine.jsonl"), f"file:{Path.cwd()}/mine.jsonl",
+                  Source("gsm8k"), {"examples": "gsm8k"}, {"task": "gsm8k"}, {"task": "mine.jsonl"}):
+        source = read_source(value)
+        assert source.load()[:2] == replace(source, n=2).load() == first, value
+        assert (judge_for(value), metric_for(value)) == ("numeric", "accuracy"), value
+    full = read_source({"task": "gsm8k", "split": "test", "n": 2, "judge": "exact", "metric": "f1", "seed": 3})
+    assert full == Source("gsm8k", "test", 2, seed=3, judge="exact", metric="f1") and full.load() == first
+    assert (judge_for(full), metric_for(full)) == ("exact", "f1")
+    mapping = {"name": "llm", "model": "judge-model"}
+    assert judge_for({"task": "gsm8k", "judge": mapping}) == mapping
+
+
+def test_a_source_travels_to_other_processes(data):
+    shutil.copy(SAMPLES / "squad_sample.json", "mine.json")
+    for source in (Source("gsm8k", n=2), GradedSource("mine.json", judge={"name": "llm"})):
+        assert source.task and pickle.loads(pickle.dumps(source)) == source
+        assert pickle.loads(pickle.dumps(source)).load("test") == source.load("test")
+
+
+@pytest.mark.parametrize("value, said", [
+    ({"task": "gsm8k", "spilt": "test"}, "here: found the key 'spilt'; expected .*did you mean 'split'"),
+    ({"tsak": "gsm8k"}, "here: found the key 'tsak'; expected .*did you mean 'task'"),
+    ({"n": 3}, "here: found neither 'task' nor 'examples'"), ({}, "neither"),
+    ({"task": "gsm8k", "examples": "gsm8k"}, "here: found both 'task' and 'examples'"),
+    ({"task": "gsm8k", "n": 0}, "here: found n=0; expected a whole number at least 1"),
+    ({"task": "gsm8k", "n": True}, "found n=True"), ({"task": "gsm8k", "n": 2.5}, "found n=2.5"),
+    ({"task": ["gsm8k"]}, r"found examples=\['gsm8k'\]"), ({"task": None}, "found examples=None"),
+    ({"task": "q.csv", "columns": "prompt"}, "here: .*found columns 'prompt'"),
+    ({"task": "q.csv", "columns": {"prompt": "Q"}}, "here: .*'prompt' and 'completion'"),
+    (7, "here: found 7; expected a name, a file, or a mapping of examples, split, n"), (None, "found None"),
+    (["gsm8k"], "found .'gsm8k'.; expected a name")])
+def test_sources_that_are_written_wrongly(value, said):
+    with pytest.raises(ValueError, match=said):
+        read_source(value, "here")
+
+
+@pytest.mark.parametrize("source, said", [
+    ("gms8k", "expected .* a task: one of .*did you mean 'gsm8k'"), ("sqaud2:data", "did you mean 'squad2'"),
+    ("micro-world", "did you mean 'microworld'"), ("nowhere.json", "no such file"), ("no such thing", "no such file"),
+    ("a/b/c", "no such file"), ("", "no such file"), ("file", "no such file"), ("hub:", "no such file"),
+    ("file:nowhere.jsonl", "nowhere.jsonl: found no such file"), ("/nowhere/at/all.parquet", "no such file"),
+    ("microworld:moon", "part 'moon'; expected one of home"), ("microworld:job", "did you mean 'jobs'"),
+    ("x" * 5000, "no such file")])
+def test_names_that_are_nothing(source, said, folder):
+    with pytest.raises(RecordError, match=said):
+        load_examples(source)
+
+
+def test_a_file_goes_before_a_task_of_its_name(folder):
+    write_records(folder / "gsm8k", [Example("a ?", "b")])
+    assert load_examples("gsm8k") == [Example("a ?", "b")] and task_named("gsm8k:")[0].name == "gsm8k"
 
 
 def test_the_hub_out_of_reach_says_what_was_asked(monkeypatch):
@@ -136,190 +250,141 @@ def test_the_hub_out_of_reach_says_what_was_asked(monkeypatch):
     assert asked[0] == (("owner/name", "main"), {"split": "test", "streaming": False})
 
 
-# bad input
-
-BAD = {
-    "no answers": (squad({"question": "Why?", "id": "q1"}), r"data\[0\]\.paragraphs\[0\]\.qas\[0\].*answers"),
-    "impossible with an answer": (squad({"question": "Why?", "id": "q1", "answers": [{"text": "Rye"}],
-                                         "is_impossible": True}), "is_impossible = true with 1 answers"),
-    "possible without": (squad({"question": "Why?", "id": "q1", "answers": [], "is_impossible": False}),
-                         "is_impossible = false with 0 answers"),
-    "answer without text": (squad({"question": "Why?", "id": "q1", "answers": [{"txt": "Rye"}]}),
-                            r"qas\[0\], answers\[0\].*no 'text'"),
-    "blank answer": (squad({"question": "Why?", "id": "q1", "answers": [{"text": " "}]}), r"answers\[0\]"),
-    "no question": (squad({"id": "q1", "answers": []}), r"qas\[0\].*no 'question'"),
-    "question that is a number": (squad({"id": "q1", "question": 3, "answers": []}), r"qas\[0\]: found question = 3"),
-    "no context": ({"data": [{"paragraphs": [{"qas": []}]}]}, r"data\[0\]\.paragraphs\[0\].*no 'context'"),
-    "no paragraphs": ({"data": [{"title": "Bread"}]}, r"data\[0\].*no 'paragraphs'"),
-    "article that is a text": ({"data": ["Bread"]}, r"data\[0\]: found \"Bread\""),
-    "data that is no list": ({"data": {}}, "found data = {}"),
-    "no questions at all": ({"data": []}, "no rows"),
-    "two questions under one id": (squad({"question": "Why?", "id": "q1", "answers": []},
-                                         {"question": "When?", "id": "q1", "answers": []}), "id 'q1' of two examples"),
-    "unknown fields": ([{"q": "a", "a": "b"}], r"\[0\]: found the fields \[\"a\", \"q\"\].*columns="),
-    "rows that are texts": (["a", "b"], r"\[0\]: found \"a\""),
-    "a number": (7, "line 1: found 7"),
-    "answers of no number": ([{"question": "2 + 2 ?", "answer": "four"}], r"\[0\].*'four'|\[0\].*\"four\".*#### 18"),
-    "answer that is a list": ([{"question": "2 + 2 ?", "answer": ["4"]}], r"found answer = \[\"4\"\]"),
-    "model solutions": ([{"question": "2 + 2 ?", "ground_truth": "A: 4"}], "load_solutions"),
-    "prompt without completion": ([{"prompt": "a"}], "completion"),
-}
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_bad_files_are_named_with_their_place(name, tmp_path):
-    content, said = BAD[name]
-    (tmp_path / "bad.json").write_text(json.dumps(content))
-    with pytest.raises(RecordError, match=said) as error:
-        load_examples(tmp_path / "bad.json")
-    assert "bad.json" in str(error.value) and "expected" in str(error.value)
-
-
-@pytest.mark.parametrize("content, said", [(b"", "no rows"), (b"\xff\xfe{}", "UTF-8"), (b"{\n", "line 1"),
-                                           (b'{"prompt": "a", "completion": "b"}\n{"pro', "line 2"),
-                                           (b'{"prompt": "a", "completion": "b"}\n' * 2, "line 2.*again"),
-                                           (b"[" * 100_000, "nested too deep|line 1")])
-def test_bad_bytes(content, said, tmp_path):
-    (tmp_path / "bad.jsonl").write_bytes(content)
-    with pytest.raises(RecordError, match=said):
-        load_examples(tmp_path / "bad.jsonl")
-
-
-@pytest.mark.parametrize("source", ["nowhere.json", "no such thing", "a/b/c", "microworld:moon",
-                                    "/nowhere/at/all.parquet"])
-def test_sources_that_are_nothing(source, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(RecordError, match="expected"):
-        load_examples(source)
-
-
-def test_a_forced_format(tmp_path):
-    (tmp_path / "g.jsonl").write_text('{"question": "2 + 2 ?", "answer": "#### 4", "prompt": "other"}\n')
-    assert load_examples(tmp_path / "g.jsonl", format="gsm8k")[0].prompt == "2 + 2 ?"
-    with pytest.raises(RecordError, match="format 'gsmk'"):
-        load_examples(tmp_path / "g.jsonl", format="gsmk")
-
-
-def test_a_row_that_is_there_twice_is_kept_once_and_said(tmp_path, capsys):
-    (tmp_path / "g.jsonl").write_text('{"question": "2 + 2 ?", "answer": "#### 4"}\n' * 3)
-    assert len(load_examples(tmp_path / "g.jsonl")) == 1
-    assert "2 of 3 rows are there twice" in capsys.readouterr().err
-
-
 # splits
 
-def made(groups):
-    return [Example(f"question {i} ?", str(i), group=g) for i, g in enumerate(groups)]
+@pytest.mark.parametrize("name", [name for name, task in TASKS.items() if not task.rows])
+def test_training_and_testing_take_different_splits(name):
+    task = TASKS[name]
+    assert split_of(task, "") == "train" and split_of(task, "", default="test") == task.test != "train"
+    assert split_of(task, "", default=task.test) == task.test
+    assert all(split_of(task, "", given, "test") == given for given in task.splits)
+    with pytest.raises(RecordError, match="split 'trian'; expected one of .*did you mean 'train'"):
+        Source(name, split="trian").load()
+    with pytest.raises(RecordError, match="no split 'dev'; expected a split, one of"):
+        split_of(task, "", default="dev")
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.lists(st.sampled_from([None, *"abcdefgh"]), min_size=4, max_size=60), st.integers(1, 10), st.integers(1, 10),
-       st.integers(0, 5))
-def test_splits_share_nothing(groups, train, test, seed):
-    examples = made(groups)
-    try:
-        splits = split_examples(examples, {"train": train, "test": test}, seed)
-    except RecordError:
-        return
-    assert (len(splits["train"]), len(splits["test"])) == (train, test)
-    assert_disjoint(splits["train"], splits["test"])
-    assert splits == split_examples(examples, {"train": train, "test": test}, seed)
-    for split in splits.values():
-        assert split == sorted(split, key=lambda e: int(e.completion))
+def test_an_evaluation_of_gsm8k_takes_its_test(data):
+    (data / "gsm8k" / "test.jsonl").write_text('{"question": "9 + 9 ?", "answer": "#### 18"}\n')
+    assert [e.prompt for e in Source("gsm8k").load("test")] == ["9 + 9 ?"] != [e.prompt for e in Source("gsm8k").load()]
+    assert [e.prompt for e in Source("gsm8k").load(Source("gsm8k").task.test)] == ["9 + 9 ?"]
+    assert len(Source("gsm8k", split="train").load("test")) == 8
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from([None, *"abcd"])), max_size=40))
-def test_bundles_hold_everything_once_and_join_what_hangs_together(rows):
-    examples = [Example(f"question {prompt}", str(i), group=group) for i, (prompt, group) in enumerate(rows)]
-    made_of = bundles(examples)
-    assert sorted(e.completion for b in made_of for e in b) == sorted(e.completion for e in examples)
-    for i, bundle in enumerate(made_of):
-        for other in made_of[i + 1:]:
-            assert not {e.prompt for e in bundle} & {e.prompt for e in other}
-            assert not {e.group for e in bundle if e.group} & {e.group for e in other if e.group}
+def test_a_file_has_one_split_and_a_folder_those_that_it_has(folder):
+    datasets = pytest.importorskip("datasets")
+    rows = datasets.Dataset.from_list([{"prompt": f"{i} ?", "completion": str(i)} for i in range(6)])
+    rows.save_to_disk("one")
+    datasets.DatasetDict(train=rows.select(range(3)), test=rows.select(range(3, 6))).save_to_disk("two")
+    datasets.DatasetDict(train=rows.select(range(3)), validation=rows.select([5])).save_to_disk("three")
+    Path("four").mkdir()
+    rows.to_parquet("four/validation.parquet")
+    rows.to_csv("rows.csv")
+    rows.to_json("rows.jsonl")
+    for name in ("one", "rows.csv", "rows.jsonl", "four"):
+        assert len(Source(name).load()) == len(Source(name).load("test")) == 6, name
+    for name, tested in (("two", ["3", "4", "5"]), ("three", ["5"])):
+        assert [e.completion for e in Source(name).load("test")] == tested, name
+        assert [e.completion for e in Source(name).load()] == ["0", "1", "2"], name
+    for name, wrong in (("two", "tset"), ("four", "validaton"), ("rows.jsonl", "trian"), ("rows.csv", "test")):
+        with pytest.raises(RecordError, match=f"split '{wrong}'; expected one of"):
+            Source(name, split=wrong).load()
+    with pytest.raises(RecordError, match="no split 'dev'; expected a split, one of train, test"):
+        Source("two").load("dev")
 
 
-def test_shares_use_everything_and_seeds_differ():
-    examples = made([None] * 100)
-    splits = split_examples(examples, {"train": 0.8, "test": 0.2})
-    assert (len(splits["train"]), len(splits["test"])) == (80, 20)
-    assert splits != split_examples(examples, {"train": 0.8, "test": 0.2}, seed=1)
+# files of somebody's own
+
+def test_what_a_file_is_judged_by(folder):
+    for name in ("squad_sample.json", "gsm8k_sample.jsonl"):
+        shutil.copy(SAMPLES / name, name)
+    write_records(folder / "mine.jsonl", [Example("a ?", "b")])
+    (folder / "q.csv").write_text("question,answer\na ?,#### 4\n")
+    found = {name: (Source(name).task.judge, metric_for(name)) for name in ("squad_sample.json", "gsm8k_sample.jsonl",
+                                                                           "mine.jsonl", "q.csv")}
+    assert found == {"squad_sample.json": ("squad", "f1"), "gsm8k_sample.jsonl": ("numeric", "accuracy"),
+                     "mine.jsonl": (None, "accuracy"), "q.csv": ("numeric", "accuracy")}
+    assert Source("q.csv", columns="prompt=question,completion=answer").task.judge is None
+    assert Source("mine.jsonl", format="gsm8k").task.judge == "numeric"
+    with pytest.raises(RecordError, match=r"found examples of mine.jsonl without a judge; "
+                                          r"expected --judge \(or judge: in YAML\), one of exact, contains"):
+        judge_for("mine.jsonl")
+    assert judge_for({"examples": "mine.jsonl", "judge": "contains"}) == "contains"
+    assert Source("mine.jsonl").task.rewording == "chat" and Source("mine.jsonl").task.max_new_tokens is None
+    (folder / "empty.jsonl").write_text("")
+    with pytest.raises(RecordError, match="empty.jsonl: found no rows"):
+        judge_for("empty.jsonl")
 
 
-@pytest.mark.parametrize("sizes", [{}, {"train": 0}, {"train": -1}, {"train": 1.5}, {"train": 0.0}, {"train": True},
-                                   {"train": "10"}, {"train": 101}, {"a": 0.7, "b": 0.7}])
-def test_sizes_that_make_no_sense(sizes):
-    with pytest.raises(RecordError, match="expected"):
-        split_examples(made([None] * 100), sizes)
+COLUMNS = {"prompt": "Question", "completion": "Best Answer"}
 
 
-def test_one_group_can_not_be_two_splits():
-    with pytest.raises(RecordError, match="can't make"):
-        split_examples(made(["a"] * 100), {"train": 50, "test": 50})
-
-
-def test_overlaps_are_named():
-    train = [Example("Where is the  lamp ?", "a", id="t1"), Example("other ?", "b", id="t2")]
-    test = [Example([{"role": "user", "content": "where is the lamp ?"}], "c", id="e1")]
-    with pytest.raises(RecordError, match="1 prompts of train in test: 't1' = 'e1'.*where is the lamp"):
-        assert_disjoint(train, test)
-    with pytest.raises(RecordError, match='1 groups of train in test: "g"'):
-        assert_disjoint([Example("a ?", "1", group="g")], [Example("b ?", "2", group="g")])
-    assert same_prompt(Example("ｗｈｅｒｅ ?", "")) == same_prompt(Example("Where\n?", ""))
-
-
-# the micro-world, answers made elsewhere, the published files
-
-@pytest.mark.parametrize("source", ["microworld", "microworld:shifted", "microworld:jobs", "microworld:general"])
-def test_the_microworld_by_name(source):
-    pytest.importorskip("ssr_nb.microworld")
-    first, second = (load_examples(source, split="test", n=6) for _ in range(2))
-    assert first == second and len(first) >= 6 and all(e.prompt and e.completion for e in first)
-
-
-def test_solutions_sample(tmp_path):
-    examples, responses = load_solutions(SAMPLES / "model_solutions_sample.jsonl")
-    assert len(examples) == 4 and len(responses) == 8 and {r.id for r in responses} == {e.id for e in examples}
-    assert [r.extra["sample"] for r in responses[:2]] == [0, 1] and sum(r.extra["is_correct"] for r in responses) == 4
-    write_records(tmp_path / "responses.jsonl", responses)  # distinct keys, valid rows
-    from ssr_nb.records import read_records
-    assert read_records(tmp_path / "responses.jsonl", Response) == responses
-
-
-@pytest.mark.parametrize("row, said", [
-    ({"question": "a ?"}, "ground_truth"), ({"question": "a ?", "ground_truth": "A: 4"}, "for each model"),
-    ({"question": "a ?", "ground_truth": "A: 4", "m": {"solution": "4"}}, "m: found no 'is_correct'"),
-    ({"question": "a ?", "ground_truth": "four", "m": {"solution": "4", "is_correct": True}}, "four")])
-def test_bad_solutions(row, said, tmp_path):
-    (tmp_path / "s.jsonl").write_text(json.dumps(row) + "\n")
-    with pytest.raises(RecordError, match=said):
-        load_solutions(tmp_path / "s.jsonl")
-    with pytest.raises(RecordError, match="no such file"):
-        load_solutions(tmp_path / "absent.jsonl")
-
-
-@with_shared
-def test_published_squad_whole():
-    examples = load_examples(SHARED / "squad_v2_dev_slice.json")
-    assert (len(examples) == 1287 and sum(not e.answerable for e in examples) == 760
-            and len({e.group for e in examples}) == 4)
-    splits = split_examples(examples, {"train": 48, "test": 16})
-    assert_disjoint(splits["train"], splits["test"])
-
-
-@with_shared
-def test_published_gsm8k_whole():
-    train, test = load_examples(SHARED / "gsm8k_train_slice.jsonl"), load_examples(SHARED / "gsm8k_test_slice.jsonl")
-    assert (len(train), len(test)) == (2000, 300)
-    assert_disjoint(train, test)
-    assert not any("<<" in e.completion for e in train)
-
-
-@with_shared
-def test_published_solutions_and_a_published_table():
-    examples, responses = load_solutions(SHARED / "gsm8k_model_solutions_slice.jsonl")
-    assert (len(examples), len(responses)) == (100, 400)
+@pytest.mark.parametrize("columns", [COLUMNS, "prompt=Question,completion=Best Answer"])
+def test_columns_as_a_mapping_and_as_a_text(folder, columns):
     pytest.importorskip("datasets")
-    assert len(load_examples(SHARED / "TruthfulQA.csv",
-                             columns={"prompt": "Question", "completion": "Best Answer"})) == 817
+    (folder / "q.csv").write_text('Question,Best Answer\n"a, b ?",x\n')
+    (folder / "q.jsonl").write_text(json.dumps({"Question": "a, b ?", "Best Answer": "x"}) + "\n")
+    for name in ("q.csv", "q.jsonl"):
+        assert read_source({"examples": name, "columns": columns}).load() == [Example("a, b ?", "x")]
+        assert load_examples(name, columns=columns) == [Example("a, b ?", "x")]
+        with pytest.raises(RecordError, match="no column 'Qestion' for the prompt; "
+                                              "expected one of Question, Best Answer .*did you mean 'Question'"):
+            load_examples(name, columns={**COLUMNS, "prompt": "Qestion"})
+
+
+@pytest.mark.parametrize("given", [{"columns": "prompt=a,completion=b"}, {"format": "squad"}, {"config": "main"}])
+def test_a_task_knows_its_own_shape(data, given):
+    with pytest.raises(RecordError, match=f"gsm8k: found {next(iter(given))} for the task 'gsm8k'"):
+        Source("gsm8k", **given).load()
+
+
+def test_a_format_that_is_misspelt(folder):
+    (folder / "g.jsonl").write_text('{"question": "2 + 2 ?", "answer": "#### 4"}\n')
+    wrong = {"task": "g.jsonl", "format": "gsmk8"}
+    for read in (lambda: read_source(wrong).load(), lambda: judge_for(wrong)):
+        with pytest.raises(RecordError, match="format 'gsmk8'; expected one of records, squad, gsm8k .*'gsm8k'"):
+            read()
+
+
+# the command line
+
+def typed(*arguments, cls=GradedSource):
+    taken = []
+    app = typer.Typer(add_completion=False)
+
+    def command(source: cls) -> None:
+        taken.append(source)
+
+    app.command()(expanded(command))
+    done = CliRunner().invoke(app, list(arguments))
+    return taken[0] if taken else done.output + str(done.exception)
+
+
+def test_a_source_from_the_command_line(folder):
+    pytest.importorskip("datasets")
+    (folder / "q.csv").write_text("question,answer\na ?,4\nb ?,5\n")
+    line = ["--examples", "q.csv", "--n", "1", "--columns", "prompt=question,completion=answer", "--judge", "exact",
+            "--metric", "f1", "--split", "train"]
+    source = typed(*line)
+    assert source.load() == [Example("a ?", "4")] and (judge_for(source), metric_for(source)) == ("exact", "f1")
+    assert typed(*as_arguments(source)) == source
+    assert typed("--examples", "gsm8k", "--config", "main", "--format", "gsm8k", cls=Source) == Source(
+        "gsm8k", config="main", format="gsm8k")
+    assert "No such option" in typed("--examples", "gsm8k", "--judge", "exact", cls=Source)
+    assert "columns 'question'" in typed("--examples", "q.csv", "--columns", "question")
+    assert "--examples" in typed("--n", "3")  # is missing
+
+
+# rewordings
+
+def test_rewordings_by_name_and_as_a_mapping():
+    own = {"paraphrase": "{prompt} {gold} 1", "rewrite": "{prompt} {gold} 2", "teacher": "{prompt} {gold} 3"}
+    assert rewording_named(own) == Rewording(**own) and rewording_named(Rewording(**own)) == Rewording(**own)
+    for name in REWORDINGS:
+        assert rewording_named(name).name == name
+    for wrong, said in (("caht", "did you mean 'chat'"), ({"paraphrase": "{prompt} {gold}"}, "no 'rewrite'"),
+                        ({**own, "techer": "x"}, "did you mean 'teacher'"),
+                        ({**own, "rewrite": "{gold}"}, "rewrite prompt"), ({**own, "teacher": 7}, "teacher prompt 7"),
+                        (7, "rewording: found 7"), (["a"], "rewording")):
+        with pytest.raises(ValueError, match=said):
+            rewording_named(wrong)

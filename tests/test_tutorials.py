@@ -14,7 +14,7 @@ import nbformat
 import papermill
 import pytest
 
-from ssr_nb.paper_tasks import REFUSAL
+from ssr_nb.grounded import REFUSAL
 from ssr_nb.records import Score, Target, read_records
 
 ROOT = Path(__file__).parent.parent
@@ -73,7 +73,7 @@ def the_paper(folder: Path) -> dict:
     passage does or not, and as a judge accepts an answer wherever there is one; MuSiQue's sample; a local benchmark."""
     from architectures import make_model, teach
     from ssr_nb.llm_judge import judge_prompt
-    from ssr_nb.paper_tasks import load_paper_task
+    from ssr_nb.grounded import load_paper_task
     docs, dials = {}, []
     for i, thing in enumerate(THINGS):
         said = f"The {thing} is kept in the {PLACES[i % 8]}."
@@ -105,8 +105,9 @@ def gsm8k(folder: Path) -> dict:
     """Sums in GSM8K's files, and a small Qwen 2.5 that gets every third right by itself, every third when it paraphrases
     gold, and every other when it rewrites it; a local benchmark."""
     from architectures import make_model, teach
-    from ssr_nb.methods import REWORDINGS, reword
-    from ssr_nb.paper_tasks import load_paper_task
+    from ssr_nb.methods import reword
+    from ssr_nb.tasks import REWORDINGS
+    from ssr_nb.grounded import load_paper_task
     rows = [{"question": f"{i + 3} and {i + 4} {thing}s: how many?",
              "answer": f"{i + 3} + {i + 4} = <<{i + 3}+{i + 4}={2 * i + 7}>>{2 * i + 7}.\n#### {2 * i + 7}"}
             for i, thing in enumerate(THINGS[:16])]
@@ -338,10 +339,12 @@ def test_the_paper_is_the_paper_s():
 def test_the_paper(tmp_path):
     ran, folder = run_tutorial("03_the_paper", tmp_path)
     run = folder / "run"
-    items = {"validation": 3, "target": 5, "shift:musique": 4, "general:rooms": 8}
+    items = {"validation": 3, "target": 5, "shift:musique": 4}
     scores = read_records(run / "scores.jsonl", Score)
     assert methods_of(run / "scores.jsonl") == {m: items for m in ("base", "sft", "ssr")}
-    assert all("as_right" in s.extra for s in scores if s.task in ("target", "shift:musique"))
+    assert methods_of(run / "benchmarks.jsonl") == {m: {"general:rooms": 8} for m in ("base", "sft", "ssr")}
+    assert {s.extra["metric"] for s in scores} == {"answerability"}, "scored by detection"
+    assert all(s.extra["accuracy"] == (s.extra["label"] == "correct") for s in scores), "and by the judge's word"
     adapters = {m: run / "arms" / f"{m}-0.003-0" / "adapter" for m in ("sft", "ssr")}
     assert all(map(learnt, adapters.values()))
     made = json.loads((adapters["ssr"] / "adapter_config.json").read_text())

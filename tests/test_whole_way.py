@@ -18,9 +18,12 @@ SAMPLES = Path(__file__).parent / "data"
 def whole_way(examples, folder):
     "respond, judge, rehearse, train, evaluate with a small Llama; gives what each stage made."
     from ssr_nb.evaluate import Suite, evaluate
-    from ssr_nb.models import adapter_disabled, load_model, set_threads
+    from ssr_nb.adapters import adapter_disabled
+    from ssr_nb.machine import set_threads
+    from ssr_nb.models import load_model
     from ssr_nb.respond import respond
-    from ssr_nb.train import TrainingSettings, train
+    from ssr_nb.settings import TrainingSettings
+    from ssr_nb.train import train
 
     set_threads(1)
     model = make_small_llama(folder / "model", [e.prompt for e in examples])
@@ -71,7 +74,7 @@ def test_64_real_questions_of_squad_go_the_whole_way(tmp_path):
 
 
 def test_real_answers_made_elsewhere_become_ssr_targets():
-    from ssr_nb.tasks import load_solutions
+    from ssr_nb.formats import load_solutions
 
     examples, responses = load_solutions(real_data("gsm8k_model_solutions_slice.jsonl"))
     verdicts = judge(examples, responses, judge="numeric")

@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from ssr_nb.judge import judge
-from ssr_nb.microworld import general_examples, target_examples
+from ssr_nb.microprobes import STYLES, in_style, micro_forgetting, micro_probe
+from ssr_nb.microworld import general_examples, refuses, target_examples
 from ssr_nb.models import load_model
 from ssr_nb.records import Example, Response, Target, Verdict, write_records
 from ssr_nb.respond import completion_logprobs, respond
-from ssr_nb.train import TrainingSettings
-from ssr_nb.why import (CLASSES, STYLES, Probe, class_of, continued, flip_verdicts, forced_start, forecast, forecast_run, forgetting, in_style, micro_probe,
+from ssr_nb.settings import TrainingSettings
+from ssr_nb.why import (CLASSES, Probe, class_of, continued, flip_verdicts, forced_start, forecast, forecast_run, forgetting,
                         prefers_right, rank_correlation, score_targets, surprise_html)
 
 VERDICTS = [Verdict(f"q{i}", "correct" if i < 40 else "incorrect" if i < 60 else "rejected" if i < 65 else "unparsed", 1.0, "because") for i in range(70)]
@@ -218,5 +219,30 @@ def test_forgetting_takes_probes_of_ones_own(base):
     example = Example("repeat these words : horse train camel .", "again the words are horse train camel .", id="c",
                       extra={"skill": "copy", "key": ["horse", "train", "camel"]})
     probe = Probe("again the words are", example.completion, ("again the words are camel train horse .",))
-    found = forgetting(base, [example], [Response("c", "i do not know")], probe_of=lambda e: probe)
+    found = forgetting(base, [example], [Response("c", "i do not know")], [probe], "micro")
     assert found[0]["class"] == "refuses" and found[0]["continued"].startswith("again the words are horse train") and set(r["class"] for r in found) <= set(CLASSES)
+
+
+def test_a_rule_of_ones_own_judges_and_tells_refusals(base):
+    "Whatever the items are: the judge may be a function, and so may what counts as a refusal."
+    example = Example("repeat these words : horse train camel .", "again the words are horse train camel .", id="c")
+    probe = Probe("again the words are", example.completion, ("again the words are camel train horse .",))
+    rule = lambda e, answer: Verdict(e.id, "correct" if answer == e.completion else "incorrect")
+    for answer, refused, expected in (("no comment at all from me here", True, "refuses"), ("no comment at all from me here", False, "says something else"),
+                                      (example.completion, True, "kept")):
+        found = forgetting(base, [example], [Response("c", answer)], [probe], rule, lambda text: refused)
+        assert found[0]["class"] == expected
+
+
+def test_who_only_pretends_to_have_forgotten_is_found_out(base):
+    examples = general_examples(3, "validation")
+    rows = micro_forgetting(base, examples, [Response(e.id, "i do not know" if i % 2 else "attic") for i, e in enumerate(examples)])
+    assert [row["id"] for row in rows] == [e.id for e in examples] and not any(row["class"] == "kept" for row in rows)
+    assert sum(row["class"] in ("stops early", "refuses", "says something else") for row in rows) >= 0.9 * len(rows)
+    assert all((row["class"] == "refuses") == refuses(row["answer"]) for row in rows if row["class"] not in ("only recognises", "does not know"))
+
+
+def test_the_general_tools_know_no_world():
+    import ssr_nb.why
+
+    assert "microworld" not in open(ssr_nb.why.__file__, encoding="utf-8").read().lower()

@@ -79,7 +79,7 @@ function browse(data) {
     return node("div", "answer " + className, node("div", "", ...people, ...chips.filter(Boolean)), said(answer.text), why(answer));
   }
 
-  // Methods that gave the same answer share a box: with fifteen methods most do.
+  // Methods that gave the same answer share a box: with many methods most do.
   function afterBoxes(item) {
     const boxes = new Map();
     item.after.forEach((after, m) => {

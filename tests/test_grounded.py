@@ -1,5 +1,5 @@
-"""The papers' tasks, on samples of our own in the publishers' forms:
-what is read, what is swapped, and what is said where nothing is."""
+"""Published data, on samples of our own in the publishers' forms:
+what is read, what is swapped, and what is reported where nothing is."""
 
 import gzip
 import json
@@ -13,22 +13,26 @@ from pathlib import Path
 
 import pytest
 from conftest import real_data
+from damage import damaged
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssr_nb import paper_tasks
-from ssr_nb.judge import judge, normalize_answer
-from ssr_nb.paper_tasks import (MBPP_SPLITS, PAPER_TASKS, REFUSAL, Grounded, accuracy, answerability, f1,
-                                grounded_example, holds, load_paper_task,
-                                multidoc2dial_items, musique_items, natural_questions_items, paper_task, swap_passages)
+from ssr_nb import grounded
+from ssr_nb.formats import json_rows
+from ssr_nb.grounded import (MBPP_SPLITS, PUBLISHED, REFUSAL, Grounded, grounded_example, holds, load_paper_task,
+                             mbpp_example, multidoc2dial_items, musique_items, natural_questions_items, swap_passages)
+from ssr_nb.judge import judge
+from ssr_nb.reading import normalize_answer
+from ssr_nb.metrics import accuracy, answerability, f1
 from ssr_nb.records import Example, RecordError, Response, Verdict
-from ssr_nb.tasks import json_rows, load_examples
+from ssr_nb.tasks import TASKS, load_examples
 
 SAMPLES = Path(__file__).parent / "data"
 SOURCES = {"musique": ("musique_sample.jsonl", "validation"),
            "natural_questions": ("natural_questions_sample.jsonl", "train"),
            "multidoc2dial": ("multidoc2dial_dial_sample.json", "train"), "squad2": ("squad_sample.json", "validation"),
            "gsm8k": ("gsm8k_sample.jsonl", "test"), "mbpp": ("mbpp_sample.jsonl", "train")}
+METRICS = {metric.__name__: metric for metric in (accuracy, answerability, f1)}
 
 
 @pytest.fixture
@@ -36,31 +40,29 @@ def data(tmp_path, monkeypatch):
     "The samples where the publishers' files would be, and the variable that says so."
     for name, (source, split) in SOURCES.items():
         (tmp_path / name).mkdir()
-        shutil.copy(SAMPLES / source, tmp_path / name / PAPER_TASKS[name].files[split].removesuffix(".gz"))
+        shutil.copy(SAMPLES / source, tmp_path / name / PUBLISHED[name].files[split].removesuffix(".gz"))
     shutil.copy(SAMPLES / "multidoc2dial_doc_sample.json", tmp_path / "multidoc2dial" / "multidoc2dial_doc.json")
     monkeypatch.setenv("SSR_DATA", str(tmp_path))
     return tmp_path
 
 
 def test_no_torch_is_loaded():
-    code = "import sys, ssr_nb.paper_tasks; sys.exit(bool({'torch', 'datasets', 'transformers'} & set(sys.modules)))"
+    code = "import sys, ssr_nb.grounded; sys.exit(bool({'torch', 'datasets', 'transformers'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-@pytest.mark.parametrize("name", PAPER_TASKS)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_every_task_by_name(data, name):
     split = SOURCES[name][1]
     examples = load_paper_task(name, split)
     assert examples == load_paper_task(name, split) == load_examples(name, split=split)
     assert len({e.id for e in examples}) == len(examples) and all(e.completion.strip() for e in examples)
     assert load_paper_task(name, split, n=2) and len(load_paper_task(name, split, n=2)) == 2
-    task = paper_task(name)
-    assert (task.judge in ("squad", "numeric", "llm", "code")
-            and 0 <= task.metric(examples[0], examples[0].completion, Verdict(examples[0].id, "correct")) <= 1)
+    task = TASKS[name]
     if task.judge in ("squad", "numeric"):  # gold passes its own judge, refusals too
         verdicts = judge(examples, [Response(e.id, e.completion) for e in examples], task.judge)
         assert {v.label for v in verdicts} == {"correct"}
-        assert all(task.metric(e, e.completion, v) == 1 for e, v in zip(examples, verdicts))
+        assert all(METRICS[task.metric](e, e.completion, v) == 1 for e, v in zip(examples, verdicts))
 
 
 def test_musique_has_its_own_unanswerable_questions(data):
@@ -119,8 +121,8 @@ def test_natural_questions_come_from_the_hub_as_they_are_asked_for(tmp_path, mon
     hub.mkdir(parents=True)
     datasets.Dataset.from_list(rows, features=types).to_parquet(hub / "train-00000-of-00002.parquet")
     (hub / "train-00001-of-00002.parquet").write_bytes(b"no table")
-    monkeypatch.setitem(PAPER_TASKS, "natural_questions",
-                        replace(PAPER_TASKS["natural_questions"], hub=str(tmp_path / "hub")))
+    monkeypatch.setitem(PUBLISHED, "natural_questions",
+                        replace(PUBLISHED["natural_questions"], hub=str(tmp_path / "hub")))
     file = tmp_path / "file" / "simplified-nq-train.jsonl"
     file.parent.mkdir()
     shutil.copy(SAMPLES / "natural_questions_sample.jsonl", file)
@@ -183,13 +185,14 @@ def test_the_publishers_own_files(tmp_path, monkeypatch):
     monkeypatch.setenv("SSR_DATA", str(tmp_path))
     found = {}
     for name, split, source in (("squad2", "validation", "squad_v2_dev_slice.json"),
-                                ("gsm8k", "train", "gsm8k_train_slice.jsonl"), ("gsm8k", "test", "gsm8k_test_slice.jsonl")):
-        place = tmp_path / name / PAPER_TASKS[name].files[split]
+                                ("gsm8k", "train", "gsm8k_train_slice.jsonl"),
+                                ("gsm8k", "test", "gsm8k_test_slice.jsonl")):
+        place = tmp_path / name / PUBLISHED[name].files[split]
         place.parent.mkdir(exist_ok=True)
         place.symlink_to(real_data(source))
         found[name, split] = examples = load_examples(name, split=split)
-        verdicts = judge(examples, [Response(e.id, e.completion) for e in examples], PAPER_TASKS[name].judge)
-        metric = PAPER_TASKS[name].metric
+        verdicts = judge(examples, [Response(e.id, e.completion) for e in examples], TASKS[name].judge)
+        metric = METRICS[TASKS[name].metric]
         assert all(metric(e, e.completion, v) == 1 for e, v in zip(examples, verdicts))
     assert {key: len(examples) for key, examples in found.items()} == {
         ("squad2", "validation"): 1287, ("gsm8k", "train"): 2000, ("gsm8k", "test"): 300}
@@ -238,9 +241,9 @@ def test_passages_of_the_same_document_are_not_swapped_in():
              Grounded("b", "q", ["the house is red"], "red", ["red"], "house"),
              Grounded("c", "q", ["boats float"], "boats", ["boats"], "harbour")]
     for seed in range(10):
-        made = paper_tasks.without_answer(items[0], items, random.Random(seed))
+        made = grounded.without_answer(items[0], items, random.Random(seed))
         assert made.passages == ["boats float"]
-    assert paper_tasks.without_answer(items[0], items[:2], random.Random(0)) is None
+    assert grounded.without_answer(items[0], items[:2], random.Random(0)) is None
     with pytest.raises(RecordError, match="passages for 0 of 2 questions"):
         swap_passages(items[:2], 1.0)
     with pytest.raises(RecordError, match="a number from 0 to 1"):
@@ -265,14 +268,14 @@ def test_metrics():
 
 # what is not there
 
-@pytest.mark.parametrize("name", PAPER_TASKS)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_what_to_download_is_said(tmp_path, monkeypatch, name):
     monkeypatch.setenv("SSR_DATA", str(tmp_path))
-    monkeypatch.setattr(paper_tasks, "dataset_rows", lambda *a, **k: (_ for _ in ()).throw(
+    monkeypatch.setattr(grounded, "dataset_rows", lambda *a, **k: (_ for _ in ()).throw(
         RecordError(a[0], None, "ConnectionError: no network", "a network")))
     with pytest.raises(RecordError) as caught:
         load_paper_task(name, "train")
-    task = PAPER_TASKS[name]
+    task = PUBLISHED[name]
     for part in (task.files["train"], task.address, str(tmp_path / name)) + (("no network",) if task.hub else ()):
         assert part in str(caught.value), part
 
@@ -280,7 +283,7 @@ def test_what_to_download_is_said(tmp_path, monkeypatch, name):
 def test_the_hub_is_asked_where_there_is_no_file(tmp_path, monkeypatch):
     asked = []
     rows = [row for _, row in json_rows(SAMPLES / "gsm8k_sample.jsonl")]
-    monkeypatch.setattr(paper_tasks, "dataset_rows",
+    monkeypatch.setattr(grounded, "dataset_rows",
                         lambda *a, **k: asked.append(a) or ((f"row {i}", row) for i, row in enumerate(rows)))
     assert len(load_paper_task("gsm8k", "test", tmp_path)) == len(rows) and asked == [("openai/gsm8k", "test", "main")]
 
@@ -304,3 +307,68 @@ def test_broken_annotations_are_named():
     del row["annotations"][0]["short_answers"]
     with pytest.raises(RecordError, match="here: found annotations that lack 'short_answers'"):
         list(natural_questions_items([("here", row)]))
+
+
+@pytest.mark.parametrize("span", [{"start_token": None, "end_token": 15}, {"start_token": 13, "end_token": None}])
+def test_spans_without_an_end_are_no_answers(span):
+    row = json.loads((SAMPLES / "natural_questions_sample.jsonl").read_text().splitlines()[0])
+    row["annotations"][0]["short_answers"] = [span]
+    with pytest.raises(RecordError, match="here: found annotations that lack whole numbers"):
+        list(natural_questions_items([("here", row)]))
+
+
+@pytest.mark.parametrize("damage", [{"challenge_test_list": [7]}, {"test_imports": "math"}, {"test_setup_code": 7},
+                                    {"test_list": []}, {"test_list": [7]}])
+def test_programs_whose_tests_are_no_texts(damage):
+    with pytest.raises(RecordError, match="here: found .*expected"):
+        mbpp_example(rows_of("mbpp")[1] | damage, "here")
+
+
+def rows_of(name):
+    return [row for _, row in json_rows(SAMPLES / f"{name}_sample.jsonl")]
+
+
+def spoken(part):
+    return json.loads((SAMPLES / f"multidoc2dial_{part}_sample.json").read_text())
+
+
+def page_of(row, form):
+    if form == "hub":
+        return as_on_the_hub(row)
+    tokens = [{"token": t, "html_token": t.startswith("<")} for t in row["document_text"].split(" ")]
+    return {k: v for k, v in row.items() if k != "document_text"} | {"document_tokens": tokens}
+
+
+READERS = {
+    "musique": (lambda row: [grounded_example(item) for item in musique_items([("here", row)])],
+                rows_of("musique")[0]),
+    "natural questions, simplified": (
+        lambda row: [grounded_example(item) for item in natural_questions_items([("here", row)])],
+        rows_of("natural_questions")[0]),
+    "natural questions, original": (
+        lambda row: [grounded_example(item) for item in natural_questions_items([("here", row)])],
+        page_of(rows_of("natural_questions")[0], "original")),
+    "natural questions, hub": (
+        lambda row: [grounded_example(item) for item in natural_questions_items([("here", row)])],
+        page_of(rows_of("natural_questions")[0], "hub")),
+    "dialogues": (lambda said: [grounded_example(i) for i in multidoc2dial_items(said, spoken("doc"), "here")],
+                  spoken("dial")),
+    "documents": (lambda docs: [grounded_example(i) for i in multidoc2dial_items(spoken("dial"), docs, "here")],
+                  spoken("doc")),
+    "mbpp": (lambda row: [mbpp_example(row, "here")], rows_of("mbpp")[1]),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_row_with_any_damage_is_read_or_named(name):
+    read, row = READERS[name]
+    assert read(row)
+    for what, changed in damaged(row):
+        try:
+            examples = read(changed)
+        except RecordError as error:
+            assert "here" in str(error) and "expected" in str(error), f"{what}: {error}"
+        except Exception as error:
+            raise AssertionError(f"{what}: {error!r}") from error
+        else:
+            assert all(isinstance(e.prompt, str) and isinstance(e.completion, str) for e in examples), what

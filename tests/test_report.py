@@ -1,0 +1,205 @@
+"""Tables and pictures of a run: what a figure is comes from the summary, and what people call their tasks and methods
+is data."""
+
+import json
+import re
+import warnings
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot
+import pytest
+from rich.console import Console
+
+from ssr_nb.html_report import arms_table, differences_table, page, sentence, skills_table
+from ssr_nb.metrics import METRICS, Metric
+from ssr_nb.records import Example, Response, Score, Verdict, write_json, write_records
+from ssr_nb.report import (LOOKS, columns_in, columns_of, headline, is_right, plain, plot_losses, plot_pareto,
+                           plot_skills, points, quoted, read_summary, report, side_by_side, table, task_name, tasks_of,
+                           with_p)
+from ssr_nb.statistics import summarize
+
+matplotlib.use("agg")
+OLD = Path(__file__).parent.parent / "benchmarks" / "all_methods" / "summary.json"
+AWKWARD = ["$x_{$", "[/b]", "[red]x", "_mine", "$$", r"\frac{", ":smile:", "p", "target", "KL (target)", "a:b", "100% {}",
+           "<b>&amp;"]
+
+
+def scores_of(method, rate, right, task="target", seed=0, **extra):
+    return [Score(f"q{i}", task, method, seed, rate, float(ok), f"{method} says {i}", dict(extra))
+            for i, ok in enumerate(right)]
+
+
+def a_summary(shifts=(), skills=("sums",), methods=("sft", "ssr"), rates=(1e-4, 1e-3), **extra) -> dict:
+    scores = []
+    for task in ("validation", "target", *(f"shift:{s}" for s in shifts), *(f"general:{s}" for s in skills)):
+        for method in ("base", *methods):
+            for rate in (None,) if method == "base" else rates:
+                right = [(i + len(method) + (rate == 1e-3)) % 3 > 0 for i in range(12)]
+                kl = {"kl_nats": 0.2, "kl_tokens": 2, "gold_nats": 3.0, "gold_tokens": 2}
+                measured = kl if task.split(":")[0] in ("target", "general") else {}
+                scores += scores_of(method, rate, right, task, **measured, **extra)
+    return summarize(scores, resamples=100) | {"config": {"model": "made-up", "backend": "transformers"}}
+
+
+def printed(summary, width=200) -> str:
+    with (screen := Console(width=width, color_system=None, force_jupyter=False)).capture() as shown:
+        screen.print(table(summary, width))
+    return shown.get()
+
+
+# --- what a figure is
+
+
+def test_a_summary_of_an_earlier_version_reads_the_same():
+    summary = json.loads(OLD.read_text())
+    assert "columns" not in summary
+    assert columns_of(summary) == {name: name for name in (
+        "target", "answerable", "unanswerable", "jobs", "shifted", "general")} | {
+        "gold nats (target)": "ppl of gold", "KL (target)": "KL target", "KL (general)": "KL general"}
+    assert tasks_of(summary)[:4] == ["target", "jobs", "shifted", "general:category"] and len(tasks_of(summary)) == 12
+    known = columns_in(summary)
+    assert {name for name, c in known.items() if c["tested"]} == set(summary["differences"][0]["p"])
+    assert {name: c["better"] for name, c in known.items()} == {n: f["better"] for n, f in summary["figures"].items()}
+    ssr = next(arm for arm in quoted(summary) if arm["method"] == "ssr")
+    row = next(line for line in printed(summary).splitlines() if re.match(r"│ ssr +│ +\*", line))
+    assert f"{100 * ssr['target'][0]:.1f} ±" in row and f"{ssr['KL (general)'][0]:.2f}" in row
+
+
+def test_a_new_summary_loses_nothing_without_its_columns():
+    summary = a_summary(shifts=["jobs", "p"])
+    old = {key: value for key, value in summary.items() if key != "columns"}
+    assert columns_in(old) == summary["columns"]
+    assert printed(old) == printed(summary) and headline(old) == headline(summary) and sentence(old) == sentence(summary)
+
+
+def test_read_summary_knows_its_columns(tmp_path):
+    summary = a_summary()
+    write_json(tmp_path / "summary.json", {key: value for key, value in summary.items() if key != "columns"})
+    assert read_summary(tmp_path)["columns"] == summary["columns"]
+    with pytest.raises(ValueError, match="nothing.summary.json: found no such file"):
+        read_summary(tmp_path / "nothing")
+
+
+def test_further_metrics_have_columns():
+    summary = a_summary(f1=0.7, exact_match=0.5)
+    assert list(columns_of(summary).values())[:3] == ["target", "exact match", "F1"]
+    assert "70.0" in printed(summary) and "accuracy, exact match, F1 in %, KL in nats per token" in printed(summary)
+    assert [h["text"] for h in differences_table(summary)["headings"]] == [
+        "method", "against", "target", "exact match", "F1", "general", "p, target", "p, general"]
+    assert "f1 (target)" not in tasks_of(summary)
+    assert printed(summary, 60).count("F1") == 0 and "general" in printed(summary, 60)
+
+
+def test_a_run_that_is_scored_by_another_metric():
+    summary = a_summary(metric="f1")
+    assert "scores" in sentence(summary) and "in F1 than" in sentence(summary)
+    assert plot_pareto(summary).axes[0].get_xlabel() == "target task, F1 in %"
+    assert plot_skills(summary).axes[0].get_ylabel() == "F1 in %"
+
+
+def test_a_run_that_is_scored_in_another_unit():
+    METRICS.add(Metric("words", "words", lambda e, a, v: len(a.split()), "number", "lower", tested=False))
+    try:
+        summary = a_summary(metric="words", skills=())
+        assert "p 0" not in headline(summary) and "(tested" not in printed(summary) and "in %" not in printed(summary)
+        assert tasks_of(summary) == [] and "words" in sentence(summary)
+        best = min((a for a in summary["arms"] if a["method"] == "ssr"), key=lambda a: a["validation"][0])
+        assert best["quoted"]
+    finally:
+        del METRICS["words"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 132, 200])
+def test_no_width_shortens_a_figure(width):
+    summary = a_summary(shifts=[f"domain {i}" for i in range(6)])
+    text = printed(summary, width)
+    assert "…" not in text and "general" in text
+    headings = [h for h in columns_of(summary).values() if f" {h} " in text]
+    assert len(headings) == len(columns_of(summary)) if width == 200 else "target" in headings
+
+
+def test_the_quoted_rates_can_be_told_without_bold_type():
+    summary = a_summary()
+    for arm in summary["arms"]:
+        if arm["method"] != "base":
+            line = next(x for x in printed(summary).splitlines()
+                        if re.match(rf"│ {arm['method']} +│ [* ]*{arm['learning_rate']:g} ", x))
+            assert ("*" in line) == arm["quoted"]
+    assert "*: each method's own best rate, chosen on validation" in printed(summary)
+
+
+# --- names are data
+
+
+def test_a_terminal_prints_a_name_as_it_is_written():
+    summary = a_summary(shifts=AWKWARD, skills=AWKWARD, methods=["sft", *AWKWARD])
+    text = printed(summary, 400)
+    for name in AWKWARD:
+        assert sum(f" {name} " in line for line in text.splitlines()) >= 3, f"{name}: a heading, and two arms"
+        assert f"{name} at " in headline(summary)
+
+
+@pytest.mark.parametrize("names", [AWKWARD, *(AWKWARD[i:i + 4] for i in range(0, len(AWKWARD), 4))], ids=len)
+def test_a_picture_draws_a_name_as_it_is_written(names, tmp_path):
+    "Few methods are drawn in another way than many."
+    summary = a_summary(shifts=names, skills=names, methods=names)
+    for number, arm in enumerate(a for a in summary["arms"] if a["method"] != "base"):
+        write_json(tmp_path / "arms" / f"arm-{number}" / "adapter" / "training.json", {
+            "method": arm["method"], "settings": {"learning_rate": arm["learning_rate"]}, "losses": [2.0, 1.0]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figures = [plot_pareto(summary), plot_skills(summary), plot_losses(tmp_path, summary)]
+        for figure in figures:
+            figure.canvas.draw()
+    for figure in figures:
+        texts = [text.get_text() for text in figure.findobj(matplotlib.text.Text)]
+        assert [name for name in names if not any(plain(name) in text for text in texts)] == []
+        assert [text for text in texts if matplotlib.cbook.is_math_text(text)] == []
+        matplotlib.pyplot.close(figure)
+
+
+def test_names_of_figures_that_collide_keep_apart():
+    summary = a_summary(shifts=["p", "jobs"], skills=["p"])
+    assert [task_name(summary, task) for task in tasks_of(summary)] == ["target", "jobs", "p", "p"]
+    for made in (arms_table(summary), skills_table(summary), differences_table(summary)):
+        assert all(len(row["cells"]) == len(made["headings"]) for row in made["rows"]), made["caption"]
+
+
+def test_a_page_of_awkward_names(tmp_path):
+    summary = a_summary(shifts=AWKWARD, skills=AWKWARD, methods=["sft", *AWKWARD])
+    write_json(tmp_path / "summary.json", summary)
+    write_records(tmp_path / "scores.jsonl", [Score("q", f"general:{n}", "base", 0, None, 1.0, "x") for n in AWKWARD])
+    html = page(tmp_path, report(tmp_path))
+    assert "<b>&amp;" not in html and "&lt;b&gt;&amp;amp;" in html and "[/b]" in html
+
+
+# --- small things
+
+
+def test_points_and_p_values():
+    assert points([0.05, -0.012, 0.09]) == "+5.0 (-1.2 to +9.0)" and points([0.5, 0.4, 0.6], sign=False).startswith("50.0")
+    d = {"target": [0.05, 0.01, 0.09], "KL": [1.5, 1.0, 2.0], "p_holm": {"target": 0.0004}}
+    assert with_p(d, "target") == "+5.0 (+1.0 to +9.0; p < 0.001)"
+    assert with_p(d, "KL", "nats_per_token") == "+1.50 (+1.00 to +2.00)"
+
+
+def test_looks_are_each_used_once():
+    assert len({shade for shade, _, _ in LOOKS.values()}) == len({mark for _, mark, _ in LOOKS.values()}) == len(LOOKS)
+
+
+def test_an_answer_is_right_where_the_judge_said_so():
+    partly = Score("q", "target", "sft", 0, 1.0, 0.8, "nearly", {"label": "correct"})
+    wrong = Score("q", "target", "sft", 0, 1.0, 1.0, "<i>no</i>", {"label": "incorrect"})
+    assert is_right(partly) and not is_right(wrong)
+    assert is_right(Score("q", "target", "sft", 0, 1.0, 1.0)) and not is_right(Score("q", "target", "sft", 0, 1.0, 0.8))
+    html = side_by_side([Example("a <b>question</b>", "gold", id="q")], [wrong])
+    assert "✗" in html and "<i>no" not in html and "<b>question" not in html
+
+
+def test_a_run_without_pictures_to_draw(tmp_path):
+    write_json(tmp_path / "summary.json", a_summary(skills=()))
+    write_records(tmp_path / "examples.jsonl", [Example("q", "gold", id="q")])
+    write_records(tmp_path / "responses.jsonl", [Response("q", "own")])
+    write_records(tmp_path / "verdicts.jsonl", [Verdict("q", "incorrect")])
+    assert report(tmp_path) == []

@@ -1,0 +1,103 @@
+"""The shape of the code: small cells, small functions, no circle of imports, no general module that knows the micro-world,
+and no import that would come before Unsloth."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted(p for p in (ROOT / "ssr_nb").glob("*.py") if p.name not in ("__init__.py", "_modidx.py"))
+STAGES = sorted((ROOT / "nbs").glob("*.ipynb"))
+
+
+def code_of(cell: dict) -> str:
+    return "".join(cell["source"]) if cell["cell_type"] == "code" else ""
+
+
+def exports(cell: dict) -> bool:
+    return bool(re.match(r"#\|\s*export", code_of(cell)))
+
+
+def size(cell: dict) -> int:
+    return sum(bool(line.strip()) for line in code_of(cell).splitlines())
+
+
+def cells(path: Path) -> list[dict]:
+    return json.loads(path.read_text(encoding="utf-8"))["cells"]
+
+
+def only_imports(cell: dict) -> bool:
+    return all(isinstance(node, (ast.Import, ast.ImportFrom)) for node in ast.parse(code_of(cell)).body)
+
+
+@pytest.mark.parametrize("path", STAGES, ids=lambda p: p.stem)
+def test_an_exporting_cell_is_one_idea(path):
+    large = {i: size(cell) for i, cell in enumerate(cells(path)) if exports(cell) and size(cell) > 40}
+    assert not large, f"{path.name}: cells with more than 40 lines {large}"
+
+
+def test_exporting_cells_are_mostly_small():
+    sizes = [size(cell) for path in STAGES for cell in cells(path) if exports(cell)]
+    assert len(sizes) > 200 and median(sizes) <= 18, median(sizes)
+
+
+@pytest.mark.parametrize("path", STAGES, ids=lambda p: p.stem)
+def test_an_exporting_cell_is_followed_by_one_that_shows_it(path):
+    code = [cell for cell in cells(path) if cell["cell_type"] == "code"]
+    alone = [code_of(a).splitlines()[1] for a, b in zip(code, [*code[1:], None]) if exports(a) and not only_imports(a)
+             and (b is None or exports(b)) and "__main__" not in code_of(a)]
+    assert not alone, f"{path.name}: {alone}"
+
+
+def functions(path: Path) -> list[tuple[str, int]]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [(node.name, node.end_lineno - node.lineno + 1) for node in ast.walk(tree)
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.stem)
+def test_functions_are_under_40_lines(path):
+    assert not [(name, lines) for name, lines in functions(path) if lines > 40]
+
+
+def imported(path: Path) -> set[str]:
+    "The modules of the package that a module imports when it is imported itself."
+    found = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module:
+            found.add(node.module)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ssr_nb."):
+            found.add(node.module.removeprefix("ssr_nb."))
+    return found
+
+
+def test_no_circle_of_imports():
+    graph, done = {path.stem: imported(path) for path in MODULES}, []
+    while len(done) < len(graph):
+        ready = [name for name in graph if name not in done and graph[name] <= set(done)]
+        assert ready, f"a circle among {sorted(set(graph) - set(done))}"
+        done += ready
+
+
+def test_no_general_module_knows_the_microworld():
+    knows = {path.stem for path in MODULES if "microworld" in path.read_text(encoding="utf-8").lower()}
+    assert knows <= {"microworld", "pretraining", "microprobes", "tasks", "demo"}, knows
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.stem)
+def test_a_module_says_at_once_what_it_is_for(path):
+    doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    assert doc and len(doc) > 30, path.name
+
+
+def test_importing_any_module_leaves_the_first_import_to_unsloth():
+    code = ("import importlib, sys\nfor name in sys.argv[1:]:\n    importlib.import_module('ssr_nb.' + name)\n"
+            "    early = {'transformers', 'trl', 'peft'} & set(sys.modules)\n    assert not early, (name, early)")
+    done = subprocess.run([sys.executable, "-c", code, *[p.stem for p in MODULES]], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-500:]

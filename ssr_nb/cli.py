@@ -284,7 +284,8 @@ def _answers(files: Files) -> Any:
             for name, (said, judged) in files.pairs().items() if said and judged}
     replay = (replay_targets(load_examples(files.replay_examples), read_records(files.replay_responses, Response))
               if files.replay_examples and files.replay_responses else None)
-    return Answers(**read, replay=replay)
+    samples = ([], []) if "responses" in read else None  # one file holds all answers to a prompt
+    return Answers(**read, samples=samples, replay=replay)
 
 
 @app.command(epilog="Example: ssr rehearse --examples train.jsonl --responses responses.jsonl --verdicts "

@@ -4,22 +4,23 @@
 
 # %% auto #0
 __all__ = ['IGNORED', 'MAY_ASK', 'PRIVATE', 'OWN_SOURCES', 'LOSSES', 'asked_by', 'Loss', 'base_logits', 'kl_to_base', 'OfTokens',
-           'private', 'on_one_device', 'Job', 'cross_entropy', 'told', 'rehearsal_trainer', 'marking_own',
-           'sft_trainer', 'self_distiller', 'make_trainer']
+           'private', 'on_one_device', 'Job', 'cross_entropy', 'told', 'rehearsal_trainer', 'forward_kept',
+           'chunks_agree', 'marking_own', 'sft_trainer', 'self_distiller', 'make_trainer']
 
-# %% ../nbs/07_losses.ipynb #98b69dd5
+# %% ../nbs/07_losses.ipynb #32f857d0
 import importlib.metadata
 import inspect
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from .records import Target, messages_of
 from .tables import Table
 
-# %% ../nbs/07_losses.ipynb #83d2cfab
+# %% ../nbs/07_losses.ipynb #6a9ff15e
 IGNORED = -100  # what a label holds where nothing is learnt
 MAY_ASK = ("base_logits", "own")
 
@@ -34,7 +35,7 @@ class Loss:
     """What training minimises, and how TRL is told.
 
     `token_loss(logits [tokens, vocabulary], labels [tokens])` gives losses [tokens], or their mean as a scalar;
-    without it the loss is TRL's `loss_type`. `soft` puts KL(base, tuned) in the place of either on targets that
+    without it the loss is TRL's `loss_type`, of which "chunked_nll" is "nll" without the logits of the prompt. `soft` puts KL(base, tuned) in the place of either on targets that
     the model wrote itself. `on_policy` says that no label is learnt, but samples that the model draws while it
     trains. `trainer(job)` makes the trainer where TRL's SFTTrainer won't do.
     """
@@ -55,7 +56,7 @@ class Loss:
                 raise ValueError(f"loss {self.name!r}: found the parameter {p.name!r} of its function; "
                                  f"expected logits, labels and, if it needs them, {' or '.join(MAY_ASK)}")
 
-# %% ../nbs/07_losses.ipynb #1f48dea6
+# %% ../nbs/07_losses.ipynb #440b33b4
 def base_logits(model: Any, inputs: dict, counted: Any) -> Any:
     """The base model's logits [counted tokens, vocabulary] for the tokens at `counted` [rows, tokens]:
     with the adapter off, without gradients, over rows that have such a token."""
@@ -84,7 +85,7 @@ def kl_to_base(model: Any, inputs: dict, weights: Any) -> Callable:
 
     return divergence
 
-# %% ../nbs/07_losses.ipynb #6d6da6cb
+# %% ../nbs/07_losses.ipynb #4bbb226f
 class OfTokens:
     "A row's `token_loss` as TRL calls it; `look` first notes what the function asks for."
 
@@ -108,7 +109,7 @@ class OfTokens:
         total = losses.sum() if losses.dim() else losses * len(logits)
         return total / (len(logits) if num_items_in_batch is None else num_items_in_batch)
 
-# %% ../nbs/07_losses.ipynb #d8786976
+# %% ../nbs/07_losses.ipynb #fedea160
 PRIVATE = {
     "transformers.loss.loss_utils:ForCausalLMLoss": "cross-entropy from logits, as a model makes it itself",
     "transformers:Trainer._get_train_sampler": "the order of the rows",
@@ -137,7 +138,7 @@ def private(name: str, of: Any = None) -> Any:
         raise ImportError(f"found no {path} in {module} of {library} {importlib.metadata.version(library)}; "
                           f"expected {PRIVATE[name]}. constraints.txt has the version that was tried") from error
 
-# %% ../nbs/07_losses.ipynb #612f1351
+# %% ../nbs/07_losses.ipynb #08fd7eae
 def on_one_device(config: Any) -> Any:
     "TRL's or Transformers' arguments, so that this process trains on one GPU, or on the CPU."
     import torch
@@ -149,7 +150,7 @@ def on_one_device(config: Any) -> Any:
         config._setup_devices = torch.device("cpu")
     return config
 
-# %% ../nbs/07_losses.ipynb #f920cd42
+# %% ../nbs/07_losses.ipynb #7d6af27d
 @dataclass
 class Job:
     """What a trainer is made from. `arguments` are those that TRL's configurations share; `order` is the order
@@ -171,15 +172,17 @@ def cross_entropy(outputs: Any, labels: Any, num_items_in_batch: Any = None) -> 
         outputs.logits, labels, outputs.logits.shape[-1], num_items_in_batch=num_items_in_batch)
 
 
-def told(loss: Loss, beta: float = 0.0) -> tuple[str, Callable | None]:
+def told(loss: Loss, beta: float = 0.0, backend: str = "transformers") -> tuple[str, Callable | None]:
     "TRL's `loss_type` for this loss with this weight of KL, and its `compute_loss_func`."
     if loss.token_loss:
         return "nll", OfTokens(loss.token_loss)
-    if loss.loss_type == "nll" and (beta or loss.soft):
-        return "nll", cross_entropy  # Unsloth's own gives no logits, which KL needs
+    if loss.loss_type in ("nll", "chunked_nll") and (beta or loss.soft):
+        return "nll", cross_entropy  # the other ways to it leave no logits, which KL needs
+    if loss.loss_type == "chunked_nll" and backend == "unsloth":
+        return "nll", None  # Unsloth has a way of its own, which doesn't hold the logits either
     return loss.loss_type, None
 
-# %% ../nbs/07_losses.ipynb #691536ef
+# %% ../nbs/07_losses.ipynb #0577e52b
 def _weights(loss: Loss, beta: float, inputs: dict) -> tuple[Any, dict]:
     "The weight of each token's KL to the base model [rows, tokens], and the batch as the model takes it."
     learnt = inputs["labels"] != IGNORED
@@ -217,7 +220,31 @@ def rehearsal_trainer(job: Job, function: Callable | None = None) -> type:
 
     return RehearsalTrainer
 
-# %% ../nbs/07_losses.ipynb #97b1791e
+# %% ../nbs/07_losses.ipynb #357ef472
+@contextmanager
+def forward_kept(model: Any) -> Iterator[None]:
+    "After this block the base model in `model` has the `forward` that it had, also after an error."
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    before = vars(base).get("forward")  # an instance has none of its own, as a rule
+    try:
+        yield
+    finally:
+        vars(base).pop("forward", None)
+        if before is not None:
+            base.forward = before
+
+# %% ../nbs/07_losses.ipynb #d717cc99
+def chunks_agree(base: Any, forward: Callable, row: dict[str, list[int]]) -> bool:
+    "Whether the loss of a model whose `forward` TRL replaced is that of its own, on the end of this row."
+    import torch
+
+    ids = torch.tensor([row["input_ids"][-32:]], device=base.device)
+    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids}
+    with torch.no_grad():
+        theirs, own = (float(way(**batch).loss) for way in (base, forward))
+    return abs(theirs - own) <= (1e-3 if base.dtype == torch.float32 else 2e-2) * abs(own)
+
+# %% ../nbs/07_losses.ipynb #efe413a4
 OWN_SOURCES = ("own", "replay")  # the sources of targets that the model wrote by itself
 
 
@@ -231,13 +258,11 @@ def marking_own(collate: Callable) -> Callable:
 
     return marked
 
-
-def sft_trainer(job: Job) -> Any:
-    "TRL's SFTTrainer for this job; with several processes, blank rows fill the last batch of an epoch."
+# %% ../nbs/07_losses.ipynb #59d57ec2
+def _sft_trainer(job: Job, loss_type: str, function: Callable | None) -> Any:
     from datasets import Dataset
     from trl import SFTConfig
 
-    loss_type, function = told(job.loss, job.settings.beta)
     marked = job.loss.soft or "own" in asked_by(job.loss.token_loss)
     blank = {"input_ids": [job.lm.tokenizer.eos_token_id] * 2, "labels": [IGNORED] * 2}
     rows = job.rows + [blank] * (job.order.blanks if job.order else 0)
@@ -256,7 +281,19 @@ def sft_trainer(job: Job) -> Any:
         trainer.add_callback(job.order.follower())
     return trainer
 
-# %% ../nbs/07_losses.ipynb #cd34250e
+
+def sft_trainer(job: Job) -> Any:
+    "TRL's SFTTrainer for this job. It may replace the model's `forward`: see `forward_kept`."
+    loss_type, function = told(job.loss, job.settings.beta, job.lm.backend)
+    base = job.lm.model.get_base_model()
+    forward = base.forward
+    trainer = _sft_trainer(job, loss_type, function)
+    if loss_type != "chunked_nll" or chunks_agree(base, forward, job.rows[0]):
+        return trainer
+    base.forward = forward
+    return _sft_trainer(job, "nll", function)
+
+# %% ../nbs/07_losses.ipynb #074dcf6e
 def _teacher_template(text: str) -> str:
     "Our teacher prompt as TRL fills it, by str.format."
     literal = text.replace("{", "{{").replace("}", "}}")
@@ -282,9 +319,9 @@ def self_distiller(job: Job) -> Any:
     return trainer_class(model=job.lm.model, args=on_one_device(config), processing_class=job.lm.tokenizer,
                          callbacks=job.callbacks, train_dataset=Dataset.from_list(rows))
 
-# %% ../nbs/07_losses.ipynb #e1a72dd3
+# %% ../nbs/07_losses.ipynb #1ad3fbf0
 LOSSES: Table[Loss] = Table("loss", [
-    Loss("nll", "cross-entropy on the completion alone"),
+    Loss("nll", "cross-entropy on the completion alone", loss_type="chunked_nll"),
     Loss("dft", "cross-entropy on the completion alone, each token's times its probability", "2508.05629",
          loss_type="dft"),
     Loss("soft", "cross-entropy on gold's tokens; on the model's own answers KL(base, tuned), "

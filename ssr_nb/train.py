@@ -10,9 +10,7 @@ __all__ = ['COMPLETE', 'encode', 'coloured', 'TooLong', 'encode_all', 'arguments
 # %% ../nbs/07a_train.ipynb #13bb1101
 import hashlib
 import json
-import math
 import os
-import re
 import shutil
 from dataclasses import asdict, dataclass, field, replace
 from html import escape
@@ -20,10 +18,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from .losses import IGNORED, LOSSES, Job, make_trainer
+from .losses import IGNORED, LOSSES, Job, forward_kept, make_trainer
 from .adapters import add_lora, load_adapter, remove_lora, save_adapter, scale_adapter
 from .chat import answer_ids, chat_ids, special_ids
-from .machine import choose_device, processes, telling_what_to_change
+from .machine import choose_device, processes, quiet_libraries, telling_what_to_change
 from .models import LanguageModel, fingerprint
 from .records import SOURCES, RecordError, Target, replacing_folder, to_row, write_json
 from .rehearse import METHODS
@@ -278,7 +276,8 @@ def _trainer(lm: LanguageModel, targets: list[Target], rows: list[dict], setting
 def run_steps(tuned: LanguageModel, targets: list[Target], rows: list[dict], settings: TrainingSettings,
               folder: Path | None = None, checkpoint: str | None = None, progress: bool = False) -> list[float]:
     "Train a model with an adapter, and give the loss of each step. Without a folder nothing is saved."
-    with TemporaryDirectory() as scratch:  # TRL wants a folder even where nothing is saved
+    # TRL wants a folder even where nothing is saved
+    with TemporaryDirectory() as scratch, forward_kept(tuned.model), quiet_libraries():
         saving = settings if folder else replace(settings, checkpoint_every=0)
         trainer = _trainer(tuned, targets, rows, saving, folder or Path(scratch), progress)
         with telling_what_to_change(tuned, settings.batch_size, settings.accumulation,

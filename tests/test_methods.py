@@ -13,13 +13,13 @@ import torch
 
 from ssr_nb.compare import arm_folder, compare
 from ssr_nb.comparison import Comparison, check, load_data, read_comparison, replay_prompts, row_of, trained_as
-from ssr_nb.losses import IGNORED, LOSSES, PRIVATE, Loss, asked_by, kl_to_base, private
+from ssr_nb.losses import IGNORED, LOSSES, PRIVATE, Loss, asked_by, forward_kept, kl_to_base, private
 from ssr_nb.methods import (Answers, add_replay, apply_method, gather_answers, make_targets, mask_surprising,
                             own_answers, prepare_training, replay_count, replay_targets, reword, settings_for)
 from ssr_nb.tasks import REWORDINGS, Rewording
 from ssr_nb.microworld import general_examples, in_your_own_words, target_examples
 from ssr_nb.adapters import add_lora, load_adapter, remove_lora, save_adapter, scale_adapter
-from ssr_nb.models import load_model
+from ssr_nb.models import load_model, unsloth_obstacle
 from ssr_nb.options import flag_of
 from ssr_nb.records import Example, Response, Target, Verdict, read_records, write_records
 from ssr_nb.rehearse import METHODS, Method, beyond_rules, method_named, mix, rehearse, rule_targets, talks_of_reference
@@ -222,7 +222,7 @@ def test_a_batch_without_a_loss_is_worth_nothing_and_not_nan(base, golds, own_lo
     for loss, beta in (("nll", 0.0), ("dft", 0.0), ("soft", 0.0), ("nll", 1.0), ("dft", 1.0), ("at_once", 0.0), ("softly", 1.0)):
         settings = TrainingSettings(loss=loss, beta=beta, batch_size=4)
         lm = add_lora(base)
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, forward_kept(lm.model):
             trainer = _trainer(lm, silent, encode_all(silent, lm.tokenizer, 2048), settings, Path(folder), False)
             batch = next(iter(trainer.get_train_dataloader()))
             # the trainer's own log would hide a NaN, so the loss itself is looked at
@@ -307,7 +307,7 @@ def test_soft_labels_are_cross_entropy_on_gold_and_kl_on_own_answers(base, golds
                 for beta in by_hand:
                     by_hand[beta] += beta * kl + (kl if soft else -float(q[row["labels"][place]].log()))
         for beta, expected in by_hand.items():
-            with tempfile.TemporaryDirectory() as folder:
+            with tempfile.TemporaryDirectory() as folder, forward_kept(lm.model):
                 trainer = _trainer(lm, targets, encode_all(targets, lm.tokenizer, 2048), TrainingSettings(
                     loss="soft", beta=beta, batch_size=4), Path(folder), False)
                 found = float(trainer.compute_loss(lm.model, dict(next(iter(trainer.get_train_dataloader())))).detach())
@@ -411,6 +411,80 @@ METHODS.add(replace(METHODS["ssr"], name="ssr+focal", loss="focal"))
         del LOSSES["focal"], METHODS["ssr+focal"]
     with pytest.raises(ValueError, match="found loss 'focall'; expected one of nll, dft, soft, opsd"):
         TrainingSettings(loss="focall")
+
+
+@pytest.mark.parametrize("loss, beta, told_as", [("nll", 0.0, "chunked_nll"), ("nll", 0.5, "nll"), ("soft", 0.0, "nll"),
+                                                 ("dft", 0.0, "dft"), ("by_token", 0.0, "nll")])
+def test_a_base_is_given_back_with_its_own_forward(base, golds, own_losses, tmp_path, monkeypatch, loss, beta, told_as):
+    "TRL replaces `forward` for cross-entropy; the base serves the next arm, answers and is judged."
+    from transformers import Trainer
+
+    before, own = logits_of(base, golds[0]), vars(base.model).get("forward")
+    said = respond([Example(t.prompt, t.completion, id=t.id) for t in golds[:2]], base, max_new_tokens=12, progress=False)
+    settings, seen, step = TrainingSettings(steps=2, batch_size=4, loss=loss, beta=beta), [], Trainer.training_step
+
+    def noting(self, *arguments, **keywords):
+        seen.append((self.args.loss_type, "forward" in vars(base.model)))
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return step(self, *arguments, **keywords)
+
+    monkeypatch.setattr(Trainer, "training_step", noting)
+    with pytest.raises(KeyboardInterrupt):
+        train(golds, base, settings=settings, progress=False)
+    for _ in range(2):
+        assert vars(base.model).get("forward") is own is None
+        assert torch.equal(logits_of(base, golds[0]), before)
+        trained = train(golds, base, settings=settings, progress=False)
+        assert vars(base.model).get("forward") is None, "the tuned model answers through its own forward too"
+        remove_lora(trained.lm)
+    assert set(seen) == {(told_as, told_as == "chunked_nll")}
+    assert respond([Example(t.prompt, t.completion, id=t.id) for t in golds[:2]], base, max_new_tokens=12,
+                   progress=False) == said
+
+
+@pytest.mark.parametrize("divisor, told_as", [(1.0, "chunked_nll"), (8.0, "nll")])
+def test_a_model_that_does_more_with_its_logits_than_trl_knows_keeps_its_own_loss(base, golds, tmp_path, divisor, told_as):
+    from transformers import GraniteConfig, GraniteForCausalLM
+
+    torch.manual_seed(0)
+    granite = GraniteForCausalLM(GraniteConfig(
+        vocab_size=len(base.tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, initializer_range=0.3, logits_scaling=divisor)).requires_grad_(False).eval()
+    lm = replace(base, model=granite, name="granite")
+    logprobs = torch.cat(completion_logprobs(lm, [(t.prompt, t.completion) for t in golds[:8]]))
+    tuned = add_lora(lm)
+    with forward_kept(tuned.model):
+        trainer = _trainer(tuned, golds, encode_all(golds, lm.tokenizer, 2048), TrainingSettings(steps=1), tmp_path, False)
+    assert trainer.args.loss_type == told_as
+    remove_lora(tuned)
+    trained = train(golds[:8], lm, settings=TrainingSettings(steps=1, batch_size=8), progress=False)
+    assert trained.losses[0] == pytest.approx(-float(logprobs.mean()), rel=1e-4)
+
+
+def test_both_backends_learn_the_same(tmp_path):
+    "Each has its own way to cross-entropy without holding all logits; they agree to the rounding of float32."
+    import subprocess
+    import sys
+
+    if unsloth_obstacle() == "Unsloth is not installed":
+        pytest.skip("Unsloth is not installed")
+    code = """
+import json, sys
+from ssr_nb.microworld import target_examples
+from ssr_nb.machine import set_threads
+from ssr_nb.models import load_model
+from ssr_nb.records import Target
+from ssr_nb.settings import TrainingSettings
+from ssr_nb.train import train
+set_threads(1)
+golds = [Target(e.id, e.prompt, e.completion, "gold", e.extra) for e in target_examples(32, "train")]
+settings = TrainingSettings(learning_rate=3e-3, steps=6, batch_size=4, accumulation=2, warmup=0)
+print(json.dumps(train(golds, load_model("microworld", sys.argv[1], "cpu"), settings=settings, progress=False).losses))
+"""
+    found = [json.loads(subprocess.run([sys.executable, "-c", code, backend], capture_output=True, text=True, cwd=tmp_path)
+                        .stdout.splitlines()[-1]) for backend in ("transformers", "unsloth")]
+    assert len(found[0]) == 6 and found[0] == pytest.approx(found[1], rel=1e-3)
 
 
 @pytest.mark.parametrize("name", PRIVATE)

@@ -79,7 +79,7 @@ def sample_score(sample: dict[str, Any], part: str, task: str, metric: str, meth
     if not isinstance(value, (bool, int, float)) or not 0 <= value <= 1:
         raise RecordError(task, None, f"{metric} = {value!r} for item {sample['doc_id']}",
                           "a number from 0 to 1; name another metric")
-    kept = {"metric": metric, "filter": sample["filter"], "hash": sample["doc_hash"][:12]}
+    kept = {"benchmark_metric": metric, "filter": sample["filter"], "hash": sample["doc_hash"][:12]}
     return Score(f"{part}/{sample['doc_id']}", f"general:{task}", method, seed, learning_rate, float(value),
                  _said(sample), kept)
 

@@ -194,7 +194,7 @@ def test_the_benchmarks_that_papers_quote(small_llama, tmp_path, monkeypatch, na
         "training_split": None, "fewshot_split": None}))
     lm = load_model(small_llama, backend="transformers", device="cpu")
     [score] = run_benchmarks(lm, ["local"], include=tmp_path, few_shot=0, chat=True, progress=False)
-    assert score.extra["metric"] == metric and 0 <= score.score <= 1 and score.task == "general:local"
+    assert score.extra["benchmark_metric"] == metric and 0 <= score.score <= 1 and score.task == "general:local"
 
 
 def test_the_names_of_the_paper_are_the_harness_s_own():

@@ -361,3 +361,13 @@ def test_disagreement_is_measured_on_a_pilot():
         disagreement(b[:-1], a)
     with pytest.raises(ValueError, match="3 seeds against 2"):
         disagreement(b, b[:8000])
+
+
+def test_a_benchmark_s_own_names_for_its_metrics_make_one_mean():
+    "lm-eval calls its shares acc, mc2, exact_match: none of them is a row of METRICS by need."
+    scores = [Score(f"{task}/{i}", f"general:{task}", method, 0, rate, float(ok), extra={"benchmark_metric": metric})
+              for task, metric in (("quiz", "acc"), ("truth", "mc2")) for method, rate, right in
+              (("base", None, [1, 1, 0]), ("sft", 1e-3, [1, 0, 0])) for i, ok in enumerate(right)]
+    summary = summarize(scores, resamples=100)
+    assert summary["columns"]["general"]["format"] == "percent"
+    assert [round(arm["general"][0], 3) for arm in summary["arms"]] == [0.667, 0.333]

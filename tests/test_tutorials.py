@@ -260,7 +260,7 @@ class TestAsItStands:
         if not on_gpu(stem):
             assert parameters(stem)["MODEL"] == "microworld"
             return
-        needs = {"hub": r"load_model\(\w|run_benchmarks\(|load_paper_task\(|load_examples\((DATA|GENERAL)|general\(",
+        needs = {"hub": r"load_model\(\w|run_benchmarks\(|load_paper_task\(|load_examples\(DATA|Source\(GENERAL|general\(",
                  "gpu": r"load_model\(\w|run_benchmarks\(|\bcompare\(|respond\(|load_adapter\("}
         for cell in cells(stem):
             lines = "\n".join(line for line in source(cell).splitlines() if not line.startswith("def "))

@@ -18,35 +18,105 @@ import select
 import shutil
 import signal
 import subprocess
+import symtable
 import sys
 import tempfile
+import textwrap
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import resources
+from itertools import islice, takewhile
 
 from .judge import JUDGES, Judge, Rule
 from .options import check_options, option
 from .records import Example, RecordError, Verdict
 
 # %% ../nbs/05c_code_judge.ipynb #716c7f7f
-_BLOCK = re.compile(r"^[ \t]*```[ \t]*(\w*)[^\n]*\n(.*?)^[ \t]*```", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(r"^[ \t]*(?P<fence>`{3,}|~{3,})[ \t]*\{?\.?(?P<language>\w*)[^\n`]*\n(?P<code>.*?)"
+                    r"(?:^[ \t]*(?P=fence)|\Z)", re.DOTALL | re.MULTILINE)
 
 
-def code_in(answer: str) -> str | None:
-    """The Python program in an answer: its fenced blocks, else the whole answer. None where that doesn't parse.
+def _check(code: str) -> None:
+    """Raise SyntaxError (or another one: ValueError for a null character, say) for what isn't Python."""
+    ast.parse(code)
+    symtable.symtable(code, "answer", "exec")
+
+
+def _parses(code: str) -> bool:
+    """Whether a text is Python, and more than comments."""
+    with suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+        _check(code)
+        return bool(ast.parse(code).body)
+    return False
+
+
+def _blocks(answer: str) -> list[str]:
+    """The fenced blocks of Python in an answer that parse, perhaps only once they are moved to the left margin.
+    One block, if they parse together and not alone: a program that was cut into pieces."""
+    found = [match["code"] for match in _FENCE.finditer(answer)
+             if match["language"].lower() in ("", "python", "py", "python3")]
+    found = [code for code in found if not code.lstrip().startswith(">>>")]
+    if not all(map(_parses, found)) and _parses("\n".join(found)):
+        return ["\n".join(found)]
+    found = [code if _parses(code) else textwrap.dedent(code) for code in found]
+    return [code for code in found if _parses(code)]
+
+# %% ../nbs/05c_code_judge.ipynb #dc53fb78
+def _symbols(code: str) -> tuple[set[str], set[str], set[str]]:
+    """The names that a module defines at its top, those that it imports there, and those that it uses."""
+    top = symtable.symtable(code, "answer", "exec")
+    defined = {symbol.get_name() for symbol in top.get_symbols() if symbol.is_assigned()}
+    imported = {symbol.get_name() for symbol in top.get_symbols() if symbol.is_imported()}
+    used = {symbol.get_name() for symbol in top.get_symbols() if symbol.is_referenced()}
+    tables = list(top.get_children())
+    while tables:
+        table = tables.pop()
+        used |= {symbol.get_name() for symbol in table.get_symbols() if symbol.is_global()}
+        tables += table.get_children()
+    return defined - imported, imported, used
+
+
+def _needed(blocks: list[str], names: Collection[str]) -> list[str]:
+    """The blocks that define these names, or what such a block uses; all blocks where none does."""
+    symbols, wanted, taken = [_symbols(block) for block in blocks], set(names), set()
+    while new := {i for i, (defined, imported, _) in enumerate(symbols)
+                  if i not in taken and (defined | imported) & wanted}:
+        taken |= new
+        wanted = wanted.union(*(symbols[i][2] for i in new))
+    return [blocks[i] for i in sorted(taken)] or blocks
+
+# %% ../nbs/05c_code_judge.ipynb #a55da2ea
+def _amid_prose(answer: str) -> str | None:
+    """The code in an answer without fences: from a line that may begin a program, as far as it parses."""
+    starts = re.finditer(r"^(?P<indent>[ \t]*)(?:def|async def|class|import|from|@)\b.*", answer, re.MULTILINE)
+    for start in islice(starts, 9):
+        indent, lines = start["indent"], answer[start.start():].splitlines()
+        lines = [line.removeprefix(indent) for line in takewhile(
+            lambda line: line.startswith(indent) or not line.strip(), lines)]
+        while lines:
+            try:
+                _check("\n".join(lines))
+                return "\n".join(lines)
+            except SyntaxError as error:  # so the prose begins here at the latest
+                lines = lines[:max(0, min(error.lineno or 0, len(lines)) - 1)]
+            except (ValueError, RecursionError, MemoryError):
+                return None
+    return None
+
+# %% ../nbs/05c_code_judge.ipynb #c4db2bb5
+def code_in(answer: str, names: Collection[str] = ()) -> str | None:
+    """The Python program in an answer: its fenced blocks (those that define `names`, where there are such),
+    else the whole answer, else the code amid its prose. None where nothing parses.
 
     >>> code_in("Sure!\\n```python\\nx = 1\\n```\\nDone."), code_in("x = 1"), code_in("It is one.")
     ('x = 1\\n', 'x = 1', None)
     """
     answer = answer.replace("[BEGIN]", "").replace("[DONE]", "")  # how MBPP's own prompt marks code
-    blocks = [code for language, code in _BLOCK.findall(answer)
-              if language.lower() in ("", "python", "py", "python3")]
-    program = "\n".join(blocks) if blocks else answer.strip()
-    try:
-        return program if ast.parse(program).body else None
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+    if _FENCE.search(answer):
+        return "\n".join(_needed(_blocks(answer), names)) or None
+    return answer.strip() if _parses(answer.strip()) else _amid_prose(answer)
 
 # %% ../nbs/05c_code_judge.ipynb #489e31f0
 @functools.cache
@@ -58,13 +128,14 @@ def _script(name: str) -> str:
 @dataclass(frozen=True)
 class Limits:
     """For one answer: seconds on the clock (`time`), of processor (`cpu`), bytes of
-    memory and of a file, open files."""
+    memory and of a file, open files, threads."""
 
     time: float = 10.0
     cpu: int = 8
     memory: int = 1 << 30
     file: int = 1 << 20
     files: int = 32
+    threads: int = 64
 
     def of_the_kernel(self) -> dict[str, int]:
         """Those that the kernel keeps, for `limits.py`; the time on the clock is the judge's."""
@@ -87,20 +158,21 @@ def _places() -> tuple[list[str], list[list[str]]]:
     standing = ["/usr", *(name for name in _SYSTEM if os.path.isdir(name) and not os.path.islink(name))]
     within = any(prefix == path or prefix.startswith(path + "/") for path in standing)
     paths = [path for path in standing if os.path.isdir(path)] + [prefix] * (not within)
-    paths += [path for path in ("/etc/ld.so.cache",) if os.path.isfile(path)]
+    paths += [path for path in ("/etc/ld.so.cache", "/dev/null") if os.path.exists(path)]
     return paths, [[name, os.readlink(name)] for name in _SYSTEM if os.path.islink(name)]
 
 # %% ../nbs/05c_code_judge.ipynb #3ff5c774
-class IsolationError(RuntimeError):
-    """This machine can't keep a program in: says what is missing."""
+class IsolationError(RuntimeError, ConnectionError):
+    """This machine can't keep a program in, or couldn't start what keeps it: says what is missing. It is no
+    verdict, so it ends a run of `judge`, as a ConnectionError does; the verdicts before it are on disk."""
 
 
 def _command(scripts: tuple[str, ...], fds: tuple[int, ...], lifeline: int, limits: Limits, isolated: bool,
              root: str) -> list[str]:
     """The command line that runs scripts in a place of its own, or (not isolated) under limits alone."""
     job = {"command": [*_python(*scripts), *map(str, fds)], "limits": limits.of_the_kernel()}
-    if not isolated:
-        return [*_python("limits"), json.dumps(job)]
+    if not isolated:  # the kernel counts processes among the threads, and here nothing else forbids them
+        return [*_python("limits"), json.dumps(job | {"limits": job["limits"] | {"threads": 1}})]
     real_root = os.getuid() == 0
     paths, links = _places()
     job |= {"root": root, "paths": paths, "links": links, "real_root": real_root, "fds": fds,
@@ -129,15 +201,22 @@ def _end(process: subprocess.Popen) -> None:
     process.wait()
 
 # %% ../nbs/05c_code_judge.ipynb #5f6e61af
-def _words(fd: int, seconds: float) -> bytes | None:
-    """What the tester says, two lines, or as much as it says before its death; None where it takes too long."""
-    said, deadline = b"", time.monotonic() + seconds
-    while said.count(b"\n") < 2:
+_SECONDS_TO_START = 60.0  # of two processes, on a machine that may be busy
+_LONGEST_WORD = 1 << 20  # bytes: the tests come from outside, too, and might not stop to speak
+
+
+def _words(fd: int, seconds: float, to_start: float = _SECONDS_TO_START) -> bytes | None:
+    """What the tester says, two lines, or as much as it says before its death or before it is `to_start`
+    seconds late; None where the tests, which begin after the first line, take longer than `seconds`."""
+    said, deadline = b"", time.monotonic() + to_start
+    while said.count(b"\n") < 2 and len(said) < _LONGEST_WORD:
         if not select.select([fd], [], [], max(0.0, deadline - time.monotonic()))[0]:
-            return None
+            return None if said else b""
         part = os.read(fd, 65_536)
         if not part:
             break
+        if not said:
+            deadline = time.monotonic() + seconds
         said += part
     return said
 
@@ -148,7 +227,8 @@ def _findings(said: bytes | None, errors: str, seconds: float) -> dict:
         return {"label": "incorrect", "passed": 0, "why": f"takes longer than {seconds:g} s", "said": ""}
     if not said.startswith(b"ready\n"):
         last = (errors.strip().splitlines() or ["nothing"])[-1]
-        raise IsolationError(f"found a test process that didn't start: {last}; expected one that counts tests")
+        raise IsolationError(f"found processes that didn't start: {last}; expected one with the program and "
+                             "one that counts tests")
     if not said.endswith(b"}\n"):
         return {"label": "incorrect", "passed": 0, "why": "broke the tests' process", "said": ""}
     return json.loads(said.splitlines()[1])
@@ -160,8 +240,8 @@ def _conversation(program: str, job: str, errors, folder: str, limits: Limits, i
     started, theirs = [], {*calls, *results, words[1], lifeline[0]}
     start = functools.partial(_start, lifeline=lifeline[0], limits=limits, isolated=isolated, folder=folder)
     try:
-        started.append(start(("plain", "worker"), program, (calls[0], results[1]), subprocess.DEVNULL))
-        started.append(start(("plain", "tester"), job, (results[0], calls[1], words[1]), errors))
+        started.append(start(("plain", "worker"), program, (calls[0], results[1]), errors))
+        started.append(start(("plain", "stand_ins", "tester"), job, (results[0], calls[1], words[1]), errors))
         while theirs:
             os.close(theirs.pop())
         return _words(words[0], limits.time)
@@ -180,10 +260,14 @@ def run_tests(program: str, tests: list[str], names: list[str], setup: str = "",
     `names` are what the tests call of the program. Raises IsolationError where a process can't be started.
     """
     job = json.dumps({"tests": tests, "names": names, "setup": setup})
-    with tempfile.TemporaryDirectory(prefix="ssr_code_") as folder, tempfile.TemporaryFile() as errors:
-        said = _conversation(program, job, errors, folder, limits, isolated)
-        errors.seek(0)
-        return _findings(said, errors.read().decode("utf-8", "replace"), limits.time)
+    try:
+        with tempfile.TemporaryDirectory(prefix="ssr_code_") as folder, tempfile.TemporaryFile() as errors:
+            said = _conversation(program, job, errors, folder, limits, isolated)
+            errors.seek(0)
+            printed = errors.read().decode("utf-8", "replace")
+    except OSError as error:  # the folder for temporary files is full, say
+        raise IsolationError(f"found processes that couldn't be started ({error})") from error
+    return _findings(said, printed, limits.time)
 
 # %% ../nbs/05c_code_judge.ipynb #672c4cc7
 @functools.cache
@@ -197,6 +281,8 @@ def isolation_obstacle() -> str | None:
         word = run_tests(_script("look_around"), ["found = leaks(look())\nassert not found, found"], ["look"],
                          setup=_script("leaks"))
     except IsolationError as error:
+        if error.__cause__:  # it wasn't the fence that failed
+            raise
         return f"{error} (are user namespaces switched off here, as in many containers?)"
     if word["label"] != "correct":
         return (f"found a place that doesn't keep a program in ({word['why']} {word['said']}); "
@@ -211,36 +297,67 @@ def _tests_of(example: Example) -> tuple[list[str], str]:
         raise RecordError(None, None, f"test_list = {tests!r} in example {example.id!r}",
                           "a list of tests, such as 'assert f(1) == 2'")
     imports = example.extra.get("test_imports") or []
-    setup = "\n".join([example.extra.get("test_setup_code") or "",
-                       *([imports] if isinstance(imports, str) else imports)])
+    setup = "\n".join([*([imports] if isinstance(imports, str) else imports),
+                       example.extra.get("test_setup_code") or ""])
     try:
-        compile("\n".join([setup, *tests]), "tests", "exec")
+        for part in (setup, *tests):
+            compile(part, "tests", "exec")
     except (SyntaxError, ValueError) as error:
         raise RecordError(None, None, f"tests of example {example.id!r} that don't parse ({error})",
                           "Python") from None
-    return tests, setup
+    return tests, _imports_of_gold(code_in(example.completion), tests) + setup
+
+
+def _imports_of_gold(gold: str | None, tests: list[str]) -> str:
+    """The lines by which gold's code imports what the tests use: some tests count on them, as on `math`."""
+    used = {node.id for test in tests for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Name)}
+    imports = [node for node in ast.parse(gold or "").body if isinstance(node, ast.Import | ast.ImportFrom)]
+    lines = [ast.unparse(node) for node in imports
+             if used & {(alias.asname or alias.name).split(".")[0] for alias in node.names}]
+    return "".join(line + "\n" for line in lines)
 
 # %% ../nbs/05c_code_judge.ipynb #d9041ea3
-def _defined(code: str | None) -> set[str]:
-    """The names that a module defines at its top: functions, classes, and what is assigned."""
-    names = set()
-    for node in ast.parse(code).body if code else []:
+def _names(tests: list[str]) -> tuple[set[str], set[str], set[str]]:
+    """The names that tests use, those that they call, and those that they bind (as arguments, say)."""
+    nodes = [node for test in tests for node in ast.walk(ast.parse(test))]
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    bound = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    bound |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    return ({node.id for node in names},
+            {n.func.id for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}, bound)
+
+
+def _of_the_tests(tests: list[str], setup: str) -> set[str]:
+    """What tests and their setup import or define: nothing that the program has by such a name counts."""
+    defined, imported, _ = _symbols(setup)
+    for node in [node for test in tests for node in ast.walk(ast.parse(test))]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.Assign):
-            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
-    return names
+            defined.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            imported |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+    return defined | imported
+
+# %% ../nbs/05c_code_judge.ipynb #3b67ecd5
+def _tools(names: set[str], tests: list[str]) -> set[str]:
+    """Those of some names that are Python's own, and called around others of them."""
+    inner, tools = names - set(dir(builtins)), set()
+    for call in [node for test in tests for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Call)]:
+        parts = [part for argument in call.args for part in ast.walk(argument)]
+        within = {part.id for part in parts if isinstance(part, ast.Name)}
+        if isinstance(call.func, ast.Name) and within & inner:
+            tools.add(call.func.id)
+    return tools & set(dir(builtins))
 
 
 def names_under_test(example: Example, tests: list[str], setup: str = "") -> list[str]:
-    """What the tests use of the program: what gold's code defines;
-    without such code, what they call that neither Python nor the setup has."""
-    used = {node.id for test in tests for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Name)}
-    if names := used & _defined(code_in(example.completion)):
-        return sorted(names)
-    called = {n.func.id for test in tests for n in ast.walk(ast.parse(test))
-              if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
-    return sorted(called - set(dir(builtins)) - _defined(setup))
+    """What the tests use of the program: what gold's code defines; without such code, what they call that
+    nobody else has."""
+    used, called, bound = _names(tests)
+    theirs = _of_the_tests(tests, setup)
+    gold = code_in(example.completion)
+    if names := (used & _symbols(gold)[0] if gold else set()) - theirs:
+        return sorted(names - _tools(names, tests))
+    return sorted(called - set(dir(builtins)) - theirs - bound)
 
 # %% ../nbs/05c_code_judge.ipynb #97b5766e
 FORGEABLE = ("programs are not kept in: each can read, delete and send whatever you can, and even forge its verdict, "
@@ -271,10 +388,10 @@ def code_judge(limits: Limits = Limits(), allow_unisolated: bool = False) -> Rul
 
     def code(example: Example, answer: str) -> Verdict:
         tests, setup = _tests_of(example)
-        program = code_in(answer)
+        names = names_under_test(example, tests, setup)
+        program = code_in(answer, names)
         if program is None:
             return Verdict(example.id, "incorrect", 0.0, "no Python program in the answer", "code")
-        names = names_under_test(example, tests, setup)
         return _verdict(example, run_tests(program, tests, names, setup, limits, isolated=not obstacle), len(tests))
 
     return code

@@ -11,14 +11,18 @@ import resource
 import sys
 
 
-def limit(memory, cpu, file, files):
-    """Set the most bytes of memory, seconds of processor, bytes of a file and open files; no core dump is written,
-    and no further process or thread starts."""
-    for what, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, cpu), (resource.RLIMIT_FSIZE, file),
-                       (resource.RLIMIT_NOFILE, files), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_NPROC, 1)):
-        hard = resource.getrlimit(what)[1]
-        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(what, (most, most))
+def limit(memory, cpu, file, files, threads):
+    """Set the most bytes of memory, seconds of processor, bytes of a file, open files, and threads (of all processes
+    of this user: with 1, none starts). No core dump is written, and the kernel keeps little on the process's behalf:
+    no locked memory, no message queues, few signals that wait."""
+    most = {"AS": memory, "CPU": cpu, "FSIZE": file, "NOFILE": files, "NPROC": threads, "CORE": 0, "MEMLOCK": 0,
+            "MSGQUEUE": 0, "SIGPENDING": 64}
+    for name, value in most.items():
+        what = getattr(resource, f"RLIMIT_{name}", None)
+        if what is not None:  # some are Linux's alone
+            hard = resource.getrlimit(what)[1]
+            value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            resource.setrlimit(what, (value, value))
 
 
 def main(job):

@@ -6,11 +6,14 @@ import ctypes
 import os
 import socket
 
+LIBRARY = ctypes.CDLL(None, use_errno=True)
+KEYCTL = {"x86_64": 250, "aarch64": 219}  # the C library has no name for this one
 
-def shared_memory():
-    """The number of a piece of shared memory. Raises OSError where that is refused."""
-    number = ctypes.CDLL(None, use_errno=True).shmget(0, 4096, 0o1600)
-    if number < 0:
+
+def library(name, *arguments):
+    """What a call of the C library gave. Raises OSError where it is refused."""
+    number = getattr(LIBRARY, name)(*arguments)
+    if number == -1:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return number
 
@@ -30,7 +33,11 @@ ATTEMPTS = {
     "write": lambda: open("/usr/x", "w"),
     "processes": lambda: os.listdir("/proc"),
     "parent": os.getppid,
-    "shared memory": shared_memory,
+    "shared memory": lambda: library("shmget", 0, 4096, 0o1600),
+    "file in memory": lambda: os.memfd_create("x"),
+    "keyring": lambda: library("syscall", KEYCTL.get(os.uname().machine, 250), 0, -3, 0),
+    "other sockets": lambda: socket.socket(socket.AF_VSOCK),
+    "other namespace": lambda: library("unshare", 0x10000000),
     "own folder": lambda: open("x", "w").write("x"),
 }
 
@@ -52,4 +59,4 @@ def look():
 
 def as_text():
     """The same, a line each."""
-    return "\n".join(f"{name:13} {value}" for name, value in look().items())
+    return "\n".join(f"{name:15} {value}" for name, value in look().items())

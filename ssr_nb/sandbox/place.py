@@ -2,7 +2,7 @@
 
 `unshare` has just put this process into namespaces: it has its own view of mounts, processes and network, and may
 arrange them. It arranges a root folder in memory with Python's folders in it, read-only, and nothing else. Then it
-gives up every right, and becomes the command of its job.
+gives up every right and all system calls but those of a list, and becomes the command of its job.
 
 Argument: JSON with `root`, `paths`, `links`, `real_root`, `fds`, `lifeline`, `limits` and `command`.
 """
@@ -13,11 +13,12 @@ import select
 import sys
 
 from .limits import limit
-from .system_calls import refuse_shared_memory
+from .system_calls import refuse_other_calls
 
 NOSUID, NODEV, BIND, RECURSIVE, PRIVATE = 2, 4, 4096, 16384, 1 << 18  # of mount(2)
-READ_ONLY_NOSUID_NODEV, MOUNT_SETATTR, ALL_BELOW, HERE = 1 | 2 | 4, 442, 0x8000, -100  # of mount_setattr(2)
-DETACH, NEW_USER, NO_NEW_PRIVILEGES = 2, 0x10000000, 38
+READ_ONLY, MOUNT_SETATTR, ALL_BELOW, HERE = 1, 442, 0x8000, -100  # of mount_setattr(2)
+DETACH, NEW_USER, NO_NEW_PRIVILEGES, NO_HUGE_PAGES = 2, 0x10000000, 38, 41
+KEYCTL, JOIN_SESSION_KEYRING = {"x86_64": 250, "aarch64": 219}, 1
 NOBODY = 65534
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -41,7 +42,8 @@ def show(path, root):
     if not os.path.isdir(path):
         open(inside, "w").close()
     mount(path, inside, None, BIND | RECURSIVE)
-    attributes = (ctypes.c_uint64 * 4)(READ_ONLY_NOSUID_NODEV, 0, 0, 0)  # also for all that is mounted below
+    flags = READ_ONLY | NOSUID | (0 if path == "/dev/null" else NODEV)
+    attributes = (ctypes.c_uint64 * 4)(flags, 0, 0, 0)  # also for all that is mounted below
     checked("mount_setattr",
             libc.syscall(MOUNT_SETATTR, HERE, inside.encode(), ALL_BELOW, attributes, 32))
 
@@ -55,9 +57,10 @@ def furnish(root, paths, links):
     for link, target in links:
         if not os.path.lexists(root + link):
             os.symlink(target, root + link)
-    for name in ("/tmp", "/.old"):
-        os.mkdir(root + name)
+    for name in ("/tmp", "/.old", "/dev/shm"):  # in the last one the C library keeps semaphores
+        os.makedirs(root + name)
         os.chmod(root + name, 0o1777)
+    os.chmod(root + "/dev", 0o111)
     checked("pivot_root", libc.pivot_root(root.encode(), (root + "/.old").encode()))
     os.chdir("/tmp")
     checked("umount", libc.umount2(b"/.old", DETACH))
@@ -77,23 +80,33 @@ def stay_as_first(fds, lifeline):
     os.close(lifeline)
 
 
+def leave_keyring():
+    """Leave the caller's session keyring, where passwords may be, for a new one."""
+    if os.uname().machine in KEYCTL:  # where the kernel has no keyrings, or denies them, there is none to leave
+        libc.syscall(KEYCTL[os.uname().machine], JOIN_SESSION_KEYRING, None)
+
+
 def give_up_rights(real_root):
-    """Become nobody, in a user namespace of its own: no rights over the mounts, and its own count of processes."""
+    """Become nobody, in a user namespace of its own: no rights over the mounts, and its own count of threads."""
     if real_root:
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
     checked("unshare", libc.unshare(NEW_USER))
     checked("prctl", libc.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0))
+    # of a page of 2 MB the kernel keeps all while 4 KB are in use; the limit on memory counts the 4 KB
+    checked("prctl", libc.prctl(NO_HUGE_PAGES, 1, 0, 0, 0))
 
 
 def main(job):
+    leave_keyring()
     furnish(job["root"], job["paths"], job["links"])
     stay_as_first(job["fds"], job["lifeline"])
     give_up_rights(job["real_root"])
-    refuse_shared_memory()
     limit(**job["limits"])
-    os.execve(job["command"][0], job["command"], {})
+    refuse_other_calls()
+    # with a heap for each thread, as is usual, the address space would be used up by a few
+    os.execve(job["command"][0], job["command"], {"MALLOC_ARENA_MAX": "1"})
 
 
 if __name__ == "__main__":

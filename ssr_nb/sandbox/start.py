@@ -5,6 +5,7 @@ read from a folder. Inside the fence there is none, and outside it another progr
 reads it.
 """
 import json
+import os
 import sys
 import types
 
@@ -23,5 +24,6 @@ if __name__ == "__main__":
     add_module("sandbox").__path__ = []  # a package that has no folder
     for name in scripts:
         add_module(f"sandbox.{name}", scripts[name])
+    os.environ.pop("MALLOC_ARENA_MAX", None)  # it was meant for the C library, which has read it
     __package__ = "sandbox"
     exec(compile(text, f"{run}.py", "exec"))

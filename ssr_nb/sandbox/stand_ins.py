@@ -1,0 +1,264 @@
+"""What the tests hold in place of the program's functions, classes and objects.
+
+Everything that the program says comes through here, and nothing made here runs the program's own comparison. Members of
+an enumeration and named tuples are made anew. Iterators and what can be awaited do what they are for, and are equal to
+themselves alone, as Python's are. All else of a stand-in is refused: it is neither true nor false, and unequal to
+nothing. So where a program returns what isn't a value (it yields, say, where it should return), a test that asks no
+more than whether it is true gets no answer.
+"""
+import builtins
+import collections
+import collections.abc
+import enum
+import sys
+from contextlib import contextmanager
+
+from .plain import Gone, Seen, Trouble, Unsupported, pack, refill, unpack
+
+NOT_REFUSED = "new init getattribute class init_subclass subclasshook doc class_getitem".split()
+OPERATIONS = {name.strip("_") for kind in (int, float, str, list, dict, set) for name in dir(kind)
+              if name.startswith("__")} | set(
+    "getattr complex bytes next length_hint matmul rmatmul imatmul enter exit await aiter anext aenter aexit fspath "
+    "copy deepcopy instancecheck subclasscheck mro_entries".split())
+MOST = 1024  # items of an iterator at a time
+LONGEST = 100_000  # items that are taken of a test's own iterator
+
+
+def refused(operation):
+    """A method that says that an operation can't be done from here."""
+    def method(self, *args, **kwargs):
+        raise Unsupported(f"{operation} of an object of the program's")
+    return method
+
+
+Object = type("Object", (), {f"__{name}__": refused(name) for name in OPERATIONS.difference(NOT_REFUSED)}
+              | {"__slots__": ("call",), "__class__": property(refused("class"))})
+
+
+class Callable(Object):
+    """An object, or a class, of the program's that can be called."""
+    __slots__ = ()
+
+    def __call__(self, *args, **kwargs):
+        return object.__getattribute__(self, "call")(*args, **kwargs)
+
+
+class Function(Callable):
+    """A function of the program's."""
+    __slots__ = ()
+
+
+def text_of(error):
+    """The text that the program gave an exception of its own."""
+    return error.text if hasattr(error, "text") else Exception.__str__(error)
+
+
+@contextmanager
+def sense():
+    """Raise Gone for what the worker says and nobody can make sense of: it is no error of the program's."""
+    try:
+        yield
+    except Exception:
+        raise Gone("broke the talk with the tests") from None
+
+
+class Stepwise:
+    """What gives its values later. It is no value itself; Python would take it for a true one."""
+    __bool__, __ne__, __hash__ = refused("bool"), refused("ne"), object.__hash__
+
+    def __eq__(self, other):
+        return self is other
+
+
+class Iterator(Stepwise):
+    """Steps through an iterator of the program's. It asks for twice as many items each time."""
+
+    def __init__(self, more):
+        self.more, self.items, self.error, self.ended, self.most = more, [], None, False, 1
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if not self.items and not self.ended and not self.error:
+            self.items, self.error, self.ended = self.more(self.most)
+            self.most = min(2 * self.most, MOST)
+        if self.items:
+            return self.items.pop(0)
+        error, self.error, self.ended = self.error, None, True
+        raise StopIteration if error is None else error
+
+
+class Awaitable(Stepwise):
+    """A coroutine of the program's, which `asyncio.run` takes for one of the tests'."""
+
+    def __init__(self, inner):
+        self.inner, self.send, self.throw, self.close = inner, inner.send, inner.throw, inner.close
+
+    def __await__(self):
+        return self.inner.__await__()
+
+
+collections.abc.Coroutine.register(Awaitable)
+
+
+class Stream(Stepwise):
+    """An asynchronous iterator of the program's."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __aiter__(self):
+        return self
+
+    def __anext__(self):
+        return self.inner.__anext__()
+
+
+class StandIns:
+    """Makes and keeps stand-ins, one for each number that the worker gave; `ask` sends a message and hears a reply."""
+
+    def __init__(self, ask):
+        self.ask, self.made, self.numbers, self.known = ask, {}, {}, set()
+
+    def get(self, number, make):
+        """The stand-in of that number."""
+        if number not in self.made:
+            self.made[number] = make()
+            self.numbers[id(self.made[number])] = number
+        return self.made[number]
+
+    def named(self, name):
+        """What the program has by that name. A function is one of the tests', which has the program's called."""
+        made = self.result(self.ask({"name": name}), Seen())
+        if type(made) is not Function:
+            return made
+        self.known.add(self.numbers[id(made)])
+        return made.call
+
+    def untold(self):
+        """Whether the tests hold an object of which they can know nothing, other than the functions that they call."""
+        return any(issubclass(type(x), Object) for number, x in self.made.items() if number not in self.known)
+
+    def say(self, x, seen):
+        """What isn't plain, for the worker."""
+        if id(x) in self.numbers:
+            if type(x) is Iterator and x.items:
+                raise Unsupported("an iterator that was stepped through")
+            return {"held": self.numbers[id(x)]}
+        if id(type(x)) in self.numbers:
+            items = x.name if isinstance(x, enum.Enum) else [pack(item, seen, self.say) for item in x]
+            return {"member" if isinstance(x, enum.Enum) else "named": [self.numbers[id(type(x))], items]}
+        if isinstance(x, (type, type(len))) and getattr(builtins, x.__name__, None) is x:
+            return {"builtin": x.__name__}
+        if hasattr(type(x), "__next__"):
+            items = [pack(item, seen, self.say) for _, item in zip(range(LONGEST), x)]
+            return {"items": items} if len(items) < LONGEST else None
+        return None
+
+    def hear(self, tag, value, seen):
+        """The stand-in for what isn't plain."""
+        if tag == "builtin":
+            return self.builtin(value)
+        if tag == "exception":
+            return self.exception(value)
+        if tag in ("member", "named"):
+            kind = "enumeration" if tag == "member" else "fields"
+            made = self.hear(kind, value[0][kind], seen)
+            return made[value[1]] if tag == "member" else made._make(unpack(i, seen, self.hear) for i in value[1])
+        number, name, *rest = value
+        make = {"function": self.function, "iterator": self.iterator, "awaitable": self.awaitable,
+                "stream": self.stream, "object": self.object, "callable": self.callable,
+                "enumeration": self.enumeration, "fields": self.fields}[tag]
+        return self.get(number, lambda: make(number, name, *rest))
+
+    def builtin(self, name):
+        """A class of Python's own."""
+        kind = getattr(builtins, name, None)
+        if not isinstance(kind, type):
+            raise Unsupported(f"builtins.{name}")
+        return kind
+
+    def object(self, number, name):
+        return Object()
+
+    def callable(self, number, name, kind=Callable):
+        """An object whose call has the program's one called, and returns what that returns."""
+        def call(*args, **kwargs):
+            seen = Seen()
+            return self.result(self.ask({"call": number, "args": pack((args, kwargs), seen, self.say)}), seen)
+        call.__name__ = call.__qualname__ = str(name)
+        self.numbers[id(call)] = number
+        made = kind()
+        object.__setattr__(made, "call", call)
+        return made
+
+    def function(self, number, name):
+        return self.callable(number, name, Function)
+
+    def iterator(self, number, name):
+        def more(most):
+            heard, seen = self.ask({"next": number, "most": most}), Seen()
+            with sense():
+                items = [unpack(item, seen, self.hear) for item in heard["items"]]
+                return items, self.error(heard["raised"], seen) if "raised" in heard else None, "end" in heard
+        return Iterator(more)
+
+    def awaitable(self, number, name):
+        async def wait():
+            return self.result(self.ask({"await": number, "stream": False}), Seen())
+        return Awaitable(wait())
+
+    def stream(self, number, name):
+        async def items():
+            while "end" not in (heard := self.ask({"await": number, "stream": True})):
+                yield self.result(heard, Seen())
+        return Stream(items())
+
+    def enumeration(self, number, name, kind, members):
+        """A class of the same members. Their names can't be those of methods, nor their values functions."""
+        values = [(key, unpack(value)) for key, value in members]
+        kinds = ("Enum", "IntEnum", "StrEnum", "Flag", "IntFlag")
+        if kind not in kinds or any(key.startswith("_") for key, _ in values):
+            raise Unsupported(f"enumeration {name}")
+        return getattr(enum, kind)(name, values)
+
+    def fields(self, number, name, fields):
+        return collections.namedtuple(name, fields)
+
+    def exception(self, said):
+        """An exception's class: the standard library's where the tests have it, or one made on the same base."""
+        number, name, base = said
+        if number is not None:
+            return self.get(number, lambda: type(name, (self.exception(base),), {"__str__": text_of}))
+        module, _, short = name.rpartition(".")
+        known = module.split(".")[0] in sys.stdlib_module_names
+        kind = getattr(sys.modules.get(module), short, None) if known else None
+        if isinstance(kind, type) and issubclass(kind, BaseException):
+            return kind
+        return self.exception(base) if base else Exception
+
+    def error(self, said, seen):
+        """An exception of the program's, ready to be raised here."""
+        kind, args = self.exception(said[0]), [unpack(item, seen, self.hear) for item in said[1]]
+        try:
+            error = kind(*args)
+        except Exception:  # some want other arguments than they keep
+            try:
+                error = kind.__new__(kind)
+                error.args = tuple(args)
+            except Exception:
+                raise Unsupported(f"an exception, {kind.__name__}") from None
+        error.text, error.of_the_program = str(said[2]), str(said[0][1]).rpartition(".")[2]
+        return error
+
+    def result(self, heard, seen):
+        """What a call returned, once the arguments are what it made of them. Raises what the program raised."""
+        with sense():
+            for i, contents in [(i, unpack(said, seen, self.hear)) for i, said in heard.get("changed", ())]:
+                refill(seen.things[i], contents)
+            error = self.error(heard["raised"], seen) if "raised" in heard else None
+            result = None if error else unpack(heard["value"], seen, self.hear)
+        if error:
+            raise error
+        return result

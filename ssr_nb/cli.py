@@ -151,6 +151,13 @@ def _named(loading: Loading, source: Source | None = None) -> Loading:
                          f"{DEFAULT_TASK}, the embedded one")
     return loading
 
+
+def _loaded(loading: Loading) -> Any:
+    "The model, as it is to be loaded."
+    from ssr_nb.models import load_with  # here and not above: it brings PyTorch along
+
+    return load_with(loading)
+
 # %% ../nbs/11_cli.ipynb #15037771
 @app.command(epilog="Example: ssr respond --examples train.jsonl --model Qwen/Qwen2.5-0.5B-Instruct --out "
              "responses.jsonl")
@@ -175,7 +182,7 @@ def respond(source: Source, out: Out, loading: Loading, answering: Answering, sa
         from ssr_nb.evaluate import room_for_answers, tokens_in
         from ssr_nb.respond import respond as run
 
-        lm = loading.load()
+        lm = _loaded(loading)
         room = answering.max_new_tokens or room_for_answers(found, tokens_in(lm), suits)
         answers = run(found, lm, out, max_new_tokens=room, **how)
     cut = sum(a.finish_reason == "length" for a in answers)
@@ -305,7 +312,7 @@ def rehearse(source: Source, out: Out, files: Files, loading: Loading,
     _check_files(files, row)
     if row.replay and files.replay_share is not None:
         row = replace(row, replay=files.replay_share)
-    lm = _named(loading, source).load() if row.mask_above is not None else None
+    lm = _loaded(_named(loading, source)) if row.mask_above is not None else None
     applied = apply_method(row, source.load("train"), _answers(files), lm, missing=missing)
     write_records(out, applied.targets)
     print(f"{out}: {applied.mix}")
@@ -331,7 +338,7 @@ def train(targets: Annotated[Path, typer.Option(help="Targets, as `ssr rehearse`
     from ssr_nb.train import train as run
 
     row, shown = method_named(method) if method else None, rewording_named(rewording)
-    found, lm = read_records(targets, Target), _named(loading).load()
+    found, lm = read_records(targets, Target), _loaded(_named(loading))
     if row:
         found, settings = prepare_training(row, found, lm, settings, shown)
         if row.mask_above is not None and is_main():
@@ -362,7 +369,7 @@ def _adapted(loading: Loading, adapter: Path | None) -> Any:
     "The model, with an adapter where one is given."
     from ssr_nb.adapters import load_adapter
 
-    lm = loading.load()
+    lm = _loaded(loading)
     return load_adapter(lm, adapter) if adapter else lm
 
 

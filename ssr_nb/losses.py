@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['IGNORED', 'MAY_ASK', 'PRIVATE', 'OWN_SOURCES', 'LOSSES', 'asked_by', 'Loss', 'base_logits', 'kl_to_base', 'OfTokens',
-           'private', 'on_one_device', 'Job', 'cross_entropy', 'told', 'rehearsal_trainer', 'forward_kept',
-           'chunks_agree', 'marking_own', 'sft_trainer', 'self_distiller', 'make_trainer']
+           'private', 'on_one_device', 'Job', 'cross_entropy', 'told', 'WithLogits', 'learnable', 'rehearsal_trainer',
+           'forward_kept', 'chunks_agree', 'marking_own', 'sft_trainer', 'self_distiller', 'make_trainer']
 
 # %% ../nbs/07_losses.ipynb #32f857d0
 import importlib.metadata
@@ -182,6 +182,26 @@ def told(loss: Loss, beta: float = 0.0, backend: str = "transformers") -> tuple[
         return "nll", None  # Unsloth has a way of its own, which doesn't hold the logits either
     return loss.loss_type, None
 
+# %% ../nbs/07_losses.ipynb #c228ef46
+class WithLogits:
+    """A loss function as TRL calls it, which keeps the logits that it was given: KL needs them with their
+    gradient, and later releases of TRL give back other outputs than these."""
+
+    def __init__(self, function: Callable):
+        self.function, self.logits = function, None
+
+    def __call__(self, outputs: Any, labels: Any, num_items_in_batch: Any = None) -> Any:
+        self.logits = outputs.logits
+        return self.function(outputs, labels, num_items_in_batch=num_items_in_batch)
+
+
+def learnable(logits: Any) -> Any:
+    """These logits, or a RuntimeError where they carry no gradient: a KL of them would teach nothing."""
+    if not logits.requires_grad:
+        raise RuntimeError(f"found logits without a gradient from TRL {importlib.metadata.version('trl')}, to take KL "
+                           "of; expected those of the loss. constraints.txt has the version that was tried")
+    return logits
+
 # %% ../nbs/07_losses.ipynb #0577e52b
 def _weights(loss: Loss, beta: float, inputs: dict) -> tuple[Any, dict]:
     "The weight of each token's KL to the base model [rows, tokens], and the batch as the model takes it."
@@ -195,7 +215,7 @@ def _weights(loss: Loss, beta: float, inputs: dict) -> tuple[Any, dict]:
     return weights, batch
 
 
-def rehearsal_trainer(job: Job, function: Callable | None = None) -> type:
+def rehearsal_trainer(job: Job, function: WithLogits | None = None) -> type:
     "TRL's SFTTrainer with this job's loss; `function` is what TRL was told as `compute_loss_func`."
     from trl import SFTTrainer
 
@@ -211,11 +231,14 @@ def rehearsal_trainer(job: Job, function: Callable | None = None) -> type:
             tokens = (learnt if num_items_in_batch is None else num_items_in_batch).clamp(min=1)
             plain, (weights, batch) = self.accelerator.unwrap_model(model), _weights(loss, beta, inputs)
             divergence = kl_to_base(plain, batch, weights) if weights.any() else None
-            if isinstance(function, OfTokens):
-                function.look(plain, inputs)
+            if function and isinstance(function.function, OfTokens):
+                function.function.look(plain, inputs)
             found, outputs = super().compute_loss(model, batch, return_outputs=True, num_items_in_batch=tokens)
             if divergence:
-                found = found + self.accelerator.num_processes * divergence(outputs.logits) / tokens
+                logits = learnable(function.logits if function else outputs.logits)
+                found = found + self.accelerator.num_processes * divergence(logits) / tokens
+            if function:
+                function.logits = None
             return (found, outputs) if return_outputs else found
 
     return RehearsalTrainer
@@ -271,6 +294,7 @@ def _sft_trainer(job: Job, loss_type: str, function: Callable | None) -> Any:
         rows = [row | {"own": source in OWN_SOURCES} for row, source in zip(rows, sources)]
     config = SFTConfig(**job.arguments, dataset_kwargs={"skip_prepare_dataset": True}, max_length=None,
                        loss_type=loss_type, remove_unused_columns=not marked)
+    function = WithLogits(function) if function else None
     trainer = rehearsal_trainer(job, function)(
         model=job.lm.model, args=on_one_device(config), processing_class=job.lm.tokenizer,
         callbacks=job.callbacks, train_dataset=Dataset.from_list(rows),

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['unsloth_obstacle', 'import_unsloth', 'choose_backend', 'LanguageModel', 'has_lora', 'locate', 'unsloth_checkpointing',
-           'four_bit_obstacle', 'load_model', 'fingerprint', 'describe']
+           'four_bit_obstacle', 'load_model', 'load_with', 'fingerprint', 'describe']
 
 # %% ../nbs/03b_models.ipynb #b9c4e2a2
 import contextlib
@@ -25,9 +25,9 @@ from typing import Any
 import torch
 
 from .chat import prepare_tokenizer
-from .machine import (ModelError, OutOfMemory, choose_device, choose_dtype, first_line, peak_memory, processes,
-                            quiet_libraries, ran_out, readable)
-from .settings import BACKENDS, MODELS, default_model
+from .machine import (ModelError, OutOfMemory, choose_device, choose_dtype, fastest_threads, first_line,
+                            peak_memory, processes, quiet_libraries, ran_out, readable, set_threads)
+from .settings import BACKENDS, MODELS, Loading, default_model
 from .tables import one_of
 
 # %% ../nbs/03b_models.ipynb #59272c8f
@@ -239,6 +239,16 @@ def load_model(name: str | Path | None = None, backend: str = "auto", device: st
     # out of a processor
     tokenizer = prepare_tokenizer(getattr(tokenizer, "tokenizer", tokenizer), name, chat_template, thinking)
     return LanguageModel(model, tokenizer, name, backend, device, dtype, [f"{backend}: {why}"])
+
+# %% ../nbs/03b_models.ipynb #7f732d3f
+def load_with(loading: Loading) -> LanguageModel:
+    """The model that these settings name; on a CPU with the threads set. Raises ModelError and OutOfMemory as
+    `load_model`."""
+    lm = load_model(loading.model, loading.backend, loading.device, loading.dtype, max_length=loading.max_length,
+                    load_in_4bit=loading.load_in_4bit, thinking=loading.thinking)
+    if torch.device(lm.device).type == "cpu":
+        set_threads(loading.threads or fastest_threads(lm))
+    return lm
 
 # %% ../nbs/03b_models.ipynb #21de981e
 def fingerprint(lm: LanguageModel) -> str:

@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from .options import check_options, option
 from .records import RecordError
@@ -45,7 +44,7 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 @dataclass(frozen=True)
 class Loading:
-    """How a base model is loaded. Raises ValueError for a setting that makes no sense."""
+    """How a base model is loaded, by `ssr_nb.models.load_with`. Raises ValueError for a setting that makes no sense."""
 
     model: str | None = option(None, "The base model: a short name, a folder, or a name on the hub.")
     backend: str = option("auto", "What loads and trains it; auto takes Unsloth where it is there.", one_of=BACKENDS)
@@ -60,17 +59,6 @@ class Loading:
 
     def __post_init__(self):
         check_options(self)
-
-    def load(self) -> Any:
-        """The LanguageModel; on a CPU with the threads set. Raises ModelError and OutOfMemory as `load_model`."""
-        from ssr_nb.machine import fastest_threads, set_threads
-        from ssr_nb.models import load_model
-
-        lm = load_model(self.model, self.backend, self.device, self.dtype, max_length=self.max_length,
-                        load_in_4bit=self.load_in_4bit, thinking=self.thinking)
-        if lm.device == "cpu":
-            set_threads(self.threads or fastest_threads(lm))
-        return lm
 
 # %% ../nbs/00d_settings.ipynb #905e994d
 TEACHER_PROMPT = ("{prompt}\n\nThis is an example for a response to the question:\n{gold}\n\n"

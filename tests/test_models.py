@@ -14,7 +14,7 @@ from ssr_nb import models
 from ssr_nb.adapters import adapter_disabled, add_lora, load_adapter, remove_lora, save_adapter
 from ssr_nb.chat import PLAIN_TEMPLATE, answer_ids, chat_ids, prepare_tokenizer, stop_ids
 from ssr_nb.machine import ModelError, OutOfMemory, choose_dtype, fastest_threads, readable, set_threads
-from ssr_nb.models import fingerprint, load_model, locate
+from ssr_nb.models import fingerprint, load_model, load_with, locate
 from ssr_nb.settings import BaseModel, Loading, MODELS, default_model
 
 
@@ -179,7 +179,7 @@ def test_a_short_name_is_a_row_of_the_table(rows, folder, monkeypatch):
 def test_the_package_s_own_row_is_the_default(rows, folder, monkeypatch):
     first = default_model()
     assert first.name != "tiny" and load_model(backend="transformers", device="cpu").name == first.name
-    assert Loading(backend="transformers", device="cpu", threads=1).load().name == first.name
+    assert load_with(Loading(backend="transformers", device="cpu", threads=1)).name == first.name
     rows.clear()
     with pytest.raises(ValueError, match="no name of a model"):
         default_model()
@@ -188,9 +188,9 @@ def test_the_package_s_own_row_is_the_default(rows, folder, monkeypatch):
 def test_the_settings_of_loading_are_kept_and_checked(folder):
     before = torch.get_num_threads()
     try:
-        lm = Loading(str(folder), backend="transformers", device="cpu", dtype="bfloat16", threads=3).load()
+        lm = load_with(Loading(str(folder), backend="transformers", device="cpu", dtype="bfloat16", threads=3))
         assert lm.dtype == torch.bfloat16 == next(lm.model.parameters()).dtype and torch.get_num_threads() == 3
-        Loading(str(folder), backend="transformers", device="cpu").load()
+        load_with(Loading(str(folder), backend="transformers", device="cpu"))
         assert 1 <= torch.get_num_threads() <= fastest_threads(lm, [1]) * os.cpu_count()
     finally:
         set_threads(before)
@@ -200,7 +200,7 @@ def test_the_settings_of_loading_are_kept_and_checked(folder):
         with pytest.raises(ValueError, match=f"found {setting}=.*{told}"):
             Loading(**{setting: wrong})
     with pytest.raises(ModelError, match="found device 'gpu'; expected auto, or what PyTorch can use here: .*cpu"):
-        Loading(str(folder), device="gpu").load()
+        load_with(Loading(str(folder), device="gpu"))
     with pytest.raises(AttributeError):
         Loading().model = "another"
 
@@ -208,7 +208,7 @@ def test_the_settings_of_loading_are_kept_and_checked(folder):
 def test_every_setting_of_loading_arrives(folder, monkeypatch):
     given = {}
     monkeypatch.setattr(models, "load_model", lambda *a, **k: given.update(k, positional=a) or _Elsewhere())
-    Loading("m", "unsloth", "cuda:1", "float16", load_in_4bit=True, max_length=77, thinking=True).load()
+    load_with(Loading("m", "unsloth", "cuda:1", "float16", load_in_4bit=True, max_length=77, thinking=True))
     assert given == {"positional": ("m", "unsloth", "cuda:1", "float16"), "max_length": 77, "load_in_4bit": True,
                      "thinking": True}
 

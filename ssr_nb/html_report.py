@@ -27,8 +27,8 @@ from .metrics import FORMATS
 from .records import (LABELS, SOURCES, Example, Record, Response, Score, Target, Verdict, iterate_records,
                             key_of, prompt_text, read_records, replacing)
 from .rehearse import METHODS
-from .report import (columns_in, columns_of, difference, is_right, look, quoted, read_summary, report,
-                           task_name, tasks_of, units)
+from .report import (chief, columns_in, columns_of, is_right, look, no_interval, quoted, read_summary, report,
+                           task_name, tasks_of, too_few, units)
 
 # %% ../nbs/10b_html_report.ipynb #7bb62113
 _HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, but for tab and line end
@@ -50,56 +50,46 @@ def visible(text: str) -> str:
     return _HIDDEN.sub(_spelt, text)
 
 # %% ../nbs/10b_html_report.ipynb #eaa467c6
-def _chief(summary: dict[str, Any]) -> dict[str, Any] | None:
-    """The difference that the headline is about."""
-    if found := difference(summary, "ssr", "sft"):
-        return found
-    chooser = summary["rate_chosen_on"]
-    sign = -1 if columns_in(summary)[chooser]["better"] == "higher" else 1
-    tuned = sorted((arm for arm in quoted(summary) if arm["method"] != "base"),
-                   key=lambda arm: sign * arm[chooser][0])
-    return difference(summary, tuned[0]["method"], "base") if tuned else None
-
-
 def _p(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
-def _interval(chief: dict[str, Any], name: str, scale: float) -> str:
+def _interval(found: dict[str, Any], name: str, scale: float) -> str:
     """The interval of a difference, its p-value where it was tested, and whether that is no clear difference."""
-    _, low, high = (scale * f + 0.0 for f in chief[name])
-    p = chief.get("p_holm", {}).get(name)
-    unclear = low <= 0 <= high or (p is not None and p > 0.05)
-    return f"{low:+.1f} to {high:+.1f}" + ("" if p is None else f", {_p(p)}") + ": no clear difference" * unclear
+    p, ends = found.get("p_holm", {}).get(name), [scale * f + 0.0 for f in found[name][1:] if f is not None]
+    unclear = not ends or ends[0] <= 0 <= ends[1] or (p is not None and p > 0.05)
+    interval = " to ".join(f"{end:+.1f}" for end in ends) or f"there is none: {no_interval(found, name)}"
+    return interval + ("" if p is None else f", {_p(p)}") + ": no clear difference" * unclear
 
 # %% ../nbs/10b_html_report.ipynb #f912f010
-def _gap(summary: dict[str, Any], chief: dict[str, Any], name: str) -> tuple[str, str, str]:
+def _gap(summary: dict[str, Any], found: dict[str, Any], name: str) -> tuple[str, str, str]:
     """A difference in words: its verb, how much, and its interval."""
     column = columns_in(summary)[name]
     form, share = FORMATS[column["format"]], column["format"] == "percent"
     size = 100 if share else 1
-    more, unit = chief[name][0] >= 0, " points" if share else f" {form.unit}".rstrip()
+    more, unit = found[name][0] >= 0, " points" if share else f" {form.unit}".rstrip()
     verb, way = (("is right", "more often" if more else "less often") if column["metric"] == "accuracy" else
                  ("scores", f"{'higher' if more else 'lower'} in {column['measure']}"))
-    return verb, f"{abs(size * chief[name][0]):.1f}{unit} {way}", _interval(chief, name, size)
+    return verb, f"{abs(size * found[name][0]):.1f}{unit} {way}", _interval(found, name, size)
 
 
 def sentence(summary: dict[str, Any]) -> str:
     """What the run found, in one sentence with its interval."""
-    chief = _chief(summary)
-    if chief is None:
+    found = chief(summary)
+    if found is None:
         return "Only the base model has been measured."
-    verb, gap, interval = _gap(summary, chief, "target")
-    text = (f"On the target task {chief['method']} {verb} {gap} than {chief['against']} "
+    verb, gap, interval = _gap(summary, found, "target")
+    text = (f"On the target task {found['method']} {verb} {gap} than {found['against']} "
             f"({summary['level']:.0%} interval {interval})")
-    if "general" in chief:
-        again, gap, interval = _gap(summary, chief, "general")
+    if "general" in found:
+        again, gap, interval = _gap(summary, found, "general")
         text += f", and on general skills {'' if again == verb else f'it {again} '}{gap} ({interval})"
     return text + "."
 
 # %% ../nbs/10b_html_report.ipynb #c41b1f0d
 def basis(summary: dict[str, Any]) -> str:
-    """What the figures rest on: items, seeds, resamples, and where each learning rate was chosen."""
+    """What the figures rest on: items, seeds, resamples, where each learning rate was chosen, and whether the
+    items are too few to tell."""
     figures, chosen, seeds = (summary["figures"], summary["rate_chosen_on"],
                               max(a["seeds"] for a in summary["arms"]))
     items = ", ".join(f"{figures[name]['items']} items of {name}" for name in ("target", "general")
@@ -108,9 +98,12 @@ def basis(summary: dict[str, Any]) -> str:
                  "give the run a validation set)" * (chosen == "target"))
     holm = "; p-values after Holm's correction for all tests against the same baseline" * bool(
         summary.get("families"))
+    rows = [*summary["arms"], *summary["differences"]]
+    scored = "; score intervals (Wilson's, Tango's) where items are few or all alike" * any(
+        how in ("Wilson", "Tango") for row in rows for how in row.get("intervals", {}).values())
     return (f"Each method at its own best learning rate, chosen on {chosen}{flattered}; "
             f"{seeds} seed{'s' * (seeds != 1)} a tuned arm; {items}; "
-            f"{summary['resamples']:,} paired bootstrap resamples of the items{holm}.")
+            f"{summary['resamples']:,} paired bootstrap resamples of the items{scored}{holm}. {too_few(summary)}".rstrip())
 
 # %% ../nbs/10b_html_report.ipynb #d817e31c
 def mark(method: str) -> Markup:
@@ -149,8 +142,8 @@ def _figure(arm: dict[str, Any], name: str, format: str) -> dict[str, Any]:
     """An arm's figure with its interval, in its format."""
     if name not in arm:
         return cell("")
-    mean, low, high = map(FORMATS[format].text, arm[name])
-    return cell(mean, arm[name][0], f"{low} to {high}")
+    mean, *ends = map(FORMATS[format].text, (value for value in arm[name] if value is not None))
+    return cell(mean, arm[name][0], " to ".join(ends) or f"no interval: {no_interval(arm, name)}")
 
 
 def _rate(rate: float | None) -> dict[str, Any]:
@@ -169,11 +162,12 @@ def arms_table(summary: dict[str, Any]) -> dict[str, Any]:
                     [("method", False), ("rate", True), *((heading, True) for heading in columns.values())], rows)
 
 # %% ../nbs/10b_html_report.ipynb #e572c395
-def _points(figure: list[float] | None) -> dict[str, Any]:
-    if figure is None:
+def _points(difference: dict[str, Any], name: str) -> dict[str, Any]:
+    if name not in difference:
         return cell("")
-    mean, low, high = (100 * f + 0.0 for f in figure)
-    return cell(f"{mean:+.1f}", mean, f"{low:+.1f} to {high:+.1f}")
+    mean, *ends = (100 * f + 0.0 for f in difference[name] if f is not None)
+    return cell(f"{mean:+.1f}", mean, " to ".join(f"{end:+.1f}" for end in ends)
+                or f"no interval: {no_interval(difference, name)}")
 
 
 def differences_table(summary: dict[str, Any]) -> dict[str, Any]:
@@ -186,7 +180,7 @@ def differences_table(summary: dict[str, Any]) -> dict[str, Any]:
         tests = [cell(_p(d["p_holm"][name]).removeprefix("p ").removeprefix("= "), d["p_holm"][name])
                  for name in tested]
         return [cell(d["method"], marked=True), cell(d["against"], marked=True),
-                *[_points(d.get(name)) for name in shares], *tests]
+                *[_points(d, name) for name in shares], *tests]
 
     caption = (f"Paired differences in points, with {summary['level']:.0%} intervals, each method at its own best "
                "rate" + "; p after Holm's correction" * bool(tested))

@@ -24,10 +24,16 @@ from .options import as_arguments, flag_of
 from .records import Score, replacing, replacing_folder, write_json
 from .rehearse import METHODS
 from .settings import Loading, TrainingSettings
-from .statistics import Figure
-from .statistics import estimate
+from .statistics import Arm, Estimates, Figure, estimate, interval_of
 
 # %% ../nbs/10c_publish.ipynb #125733d7
+def _ends(found: Estimates, *arms: Arm) -> str:
+    """The interval of an arm, or of the difference of two, in percent; where there is none, the reason."""
+    low, high, how = interval_of(found, *arms)
+    form = "+.1f" if len(arms) > 1 else ".1f"
+    return how if low is None else f"{100 * low:{form}} to {100 * high:{form}}"
+
+
 def score_table(scores: list[Score], base_scores: list[Score] = ()) -> list[str]:
     """Rows of Markdown: each task's mean with its 95% interval in percent and, with the base model's scores,
     the paired difference."""
@@ -42,11 +48,10 @@ def score_table(scores: list[Score], base_scores: list[Score] = ()) -> list[str]
     both = [*scores, *(Score(s.id, s.task, "base", s.seed, None, s.score, extra=s.extra) for s in base_scores)]
     for task in sorted({s.task for s in scores}):
         found = estimate(Figure(task, task), [s for s in both if s.task == task], arms)
-        mean, low, high = (100 * value for value in found.of(arm))
-        row = f"| {task} | {found.items} | {mean:.1f} | {low:.1f} to {high:.1f} |"
+        row = f"| {task} | {found.items} | {100 * found.of(arm)[0]:.1f} | {_ends(found, arm)} |"
         if base_scores:
-            change, least, most = (100 * value for value in found.difference(arm, arms[0]))
-            row += f" {100 * found.of(arms[0])[0]:.1f} | {change:+.1f} ({least:+.1f} to {most:+.1f}) |"
+            row += (f" {100 * found.of(arms[0])[0]:.1f} | {100 * found.difference(arm, arms[0])[0]:+.1f} "
+                    f"({_ends(found, arm, arms[0])}) |")
         rows.append(row)
     return rows
 
@@ -153,7 +158,7 @@ def model_card(record: dict[str, Any], scores: list[Score] = (), base_scores: li
     lines = [_front_matter(name, merged), f"# {_line(titled)}", "", "## Method", "", *_method_lines(record), "",
              "## Data", "", data or "Not described.", "", f"{total} targets by who wrote them: {shares}.", ""]
     lines += ["## Scores", "", "In percent; intervals by bootstrap over items, or over groups of items that "
-              "belong together.", "", *score_table(scores, base_scores), ""] if scores else []
+              "belong together; where these are few or all alike, score intervals (Wilson's, Tango's).", "", *score_table(scores, base_scores), ""] if scores else []
     return "\n".join([*lines, "## Training", "", *_settings_lines(record), ""])
 
 

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['LOOKS', 'OTHER_COLOURS', 'OTHER_MARKS', 'WIDE', 'FEW', 'look', 'colour', 'columns_in', 'read_summary', 'quoted',
-           'difference', 'points', 'with_p', 'headline', 'columns_of', 'units', 'caption', 'table', 'plain',
-           'plot_pareto', 'tasks_of', 'task_name', 'plot_skills', 'surprise_example', 'plot_surprise', 'loss_curves',
-           'plot_losses', 'is_right', 'side_by_side', 'report']
+           'difference', 'points', 'no_interval', 'with_p', 'chief', 'too_few', 'headline', 'columns_of', 'units',
+           'caption', 'table', 'plain', 'plot_pareto', 'tasks_of', 'task_name', 'plot_skills', 'surprise_example',
+           'plot_surprise', 'loss_curves', 'plot_losses', 'is_right', 'side_by_side', 'report']
 
 # %% ../nbs/10_report.ipynb #c0d9a70b
 import json
@@ -85,27 +85,68 @@ def difference(summary: dict[str, Any], method: str, against: str) -> dict[str, 
     return next((d for d in summary["differences"] if (d["method"], d["against"]) == (method, against)), None)
 
 
-def points(figure: list[float], sign: bool = True) -> str:
-    """A share with its interval, in points.
+def points(figure: list[float | None], sign: bool = True) -> str:
+    """A share with its interval, in points; without ends there is none.
 
-    >>> points([0.05, 0.01, 0.09])
-    '+5.0 (+1.0 to +9.0)'
+    >>> points([0.05, 0.01, 0.09]), points([0.05, None, None])
+    ('+5.0 (+1.0 to +9.0)', '+5.0 (no interval)')
     """
     form = "{:+.1f}" if sign else "{:.1f}"
-    mean, low, high = (form.format(100 * f + 0.0) for f in figure)
-    return f"{mean} ({low} to {high})"
+    mean, *ends = (form.format(100 * f + 0.0) for f in figure if f is not None)
+    return f"{mean} ({' to '.join(ends) or 'no interval'})"
 
 # %% ../nbs/10_report.ipynb #cfbf695b
+def no_interval(row: dict[str, Any], name: str) -> str:
+    """Why a figure of an arm or of a difference has no interval; empty where it has one.
+
+    >>> no_interval({"target": [1.0, None, None], "intervals": {"target": "none: one group"}}, "target")
+    'one group'
+    """
+    how = row.get("intervals", {}).get(name, "")
+    return how.removeprefix("none: ") if how.startswith("none: ") else ""
+
+
 def with_p(difference: dict[str, Any], name: str, format: str = "percent") -> str:
-    """A paired difference with its interval and, where it was tested, its p-value after Holm's correction;
-    shares are in points.
+    """A paired difference with its interval, or the reason why there is none, and, where it was tested, its
+    p-value after Holm's correction; shares are in points.
 
     >>> with_p({"target": [0.05, 0.01, 0.09], "p_holm": {"target": 0.03}}, "target")
     '+5.0 (+1.0 to +9.0; p 0.03)'
     """
     p, figure = difference.get("p_holm", {}).get(name), difference[name]
-    text = points(figure) if format == "percent" else "{:+.2f} ({:+.2f} to {:+.2f})".format(*figure)
+    text = points(figure) if format == "percent" else "{:+.2f} ({:+.2f} to {:+.2f})".format(*figure) if (
+        figure[1] is not None) else f"{figure[0]:+.2f} (no interval)"
+    if why := no_interval(difference, name):
+        text = text.replace("(no interval)", f"(no interval: {why})")
     return text if p is None else f"{text[:-1]}; p {'< 0.001' if p < 0.001 else f'{p:.2g}'})"
+
+# %% ../nbs/10_report.ipynb #e4686f4a
+def chief(summary: dict[str, Any]) -> dict[str, Any] | None:
+    """The difference that the headline is about: ssr to sft, else the best method on validation to the base
+    model; None where only the base model was measured."""
+    if found := difference(summary, "ssr", "sft"):
+        return found
+    chooser = summary["rate_chosen_on"]
+    sign = -1 if columns_in(summary)[chooser]["better"] == "higher" else 1
+    tuned = sorted((arm for arm in quoted(summary) if arm["method"] != "base"),
+                   key=lambda arm: sign * arm[chooser][0])
+    return difference(summary, tuned[0]["method"], "base") if tuned else None
+
+
+def too_few(summary: dict[str, Any]) -> str:
+    """A sentence that says where the chief difference may be zero and the items are too few to see one of 5 points
+    with a chance of 80%; empty where they are enough, or the summary doesn't know."""
+    found, parts = chief(summary), []
+    for name, chance in (found or {}).get("power", {}).items():
+        (_, low, high), figure = found[name], summary["figures"][name]
+        if chance["power"] >= 0.8 or (low is not None and not low <= 0 <= high):
+            continue
+        kind = "groups of items" if figure["units"] < figure["items"] else "items"
+        where = "on the target" if name == "target" else "on general skills"
+        parts.append(f"{where} a true difference of {100 * chance['difference']:g} points is seen with a chance of "
+                     f"{chance['power']:.0%} with these {figure['units']:,} {kind}, and about {chance['needed']:,} "
+                     "are needed for 80%")
+    return f"Too few items to tell {found['method']} from {found['against']}: {'; '.join(parts)}." if parts else ""
 
 # %% ../nbs/10_report.ipynb #e3041452
 def _clause(summary: dict[str, Any], d: dict[str, Any]) -> str:
@@ -117,8 +158,8 @@ def _clause(summary: dict[str, Any], d: dict[str, Any]) -> str:
 
 
 def headline(summary: dict[str, Any]) -> str:
-    """What the run shows of each method against the base model, and of SSR against SFT,
-    each figure with its 95% interval and its p-value after Holm's correction."""
+    """What the run shows of each method against the base model, and of SSR against SFT, each figure with its 95%
+    interval and its p-value after Holm's correction; and whether there are too few items to tell."""
     lines = []
     for method in [a["method"] for a in quoted(summary) if a["method"] != "base"]:
         d = difference(summary, method, "base")
@@ -126,7 +167,7 @@ def headline(summary: dict[str, Any]) -> str:
                      f"{_clause(summary, d)}, against the base model.")
     if d := difference(summary, "ssr", "sft"):
         lines.append(f"ssr against sft, each at its own best rate: {_clause(summary, d)}.")
-    return "\n".join(lines)
+    return "\n".join([*lines, *filter(None, [too_few(summary)])])
 
 # %% ../nbs/10_report.ipynb #0a84a29a
 def columns_of(summary: dict[str, Any]) -> dict[str, str]:
@@ -139,9 +180,13 @@ def _cell(arm: dict[str, Any], name: str, format: str) -> str:
     if name not in arm:
         return ""
     form, (mean, low, high) = FORMATS[format], arm[name]
-    spread = abs(form.number(high) - form.number(low)) / 2
-    return form.text(mean) + (f" ±{spread:.{form.decimals}f}"
-                              if arm["quoted"] and name in ("target", "general") else "")
+    if not (arm["quoted"] and name in ("target", "general")):
+        return form.text(mean)
+    if low is None:
+        return f"{form.text(mean)} ±?"
+    if name in arm.get("intervals", {}):  # one that is wider to one side
+        return f"{form.text(mean)} ({form.number(low):.0f}-{form.number(high):.0f})"
+    return f"{form.text(mean)} ±{abs(form.number(high) - form.number(low)) / 2:.{form.decimals}f}"
 
 # %% ../nbs/10_report.ipynb #c408ada9
 def units(summary: dict[str, Any], names: Iterable[str] | None = None) -> str:
@@ -158,6 +203,16 @@ def units(summary: dict[str, Any], names: Iterable[str] | None = None) -> str:
     return ", ".join(f"{', '.join(dict.fromkeys(names))} in {unit}" for unit, names in measures.items())
 
 
+def _other_intervals(summary: dict[str, Any]) -> str:
+    """What the caption says of the table's intervals that aren't by the bootstrap; empty where all are."""
+    shown = [(arm, name) for arm in quoted(summary) for name in ("target", "general")
+             if name in arm.get("intervals", {})]
+    reasons = sorted({why for arm, name in shown if (why := no_interval(arm, name))})
+    score = any(not no_interval(arm, name) for arm, name in shown)
+    return ("; in brackets: Wilson's score interval, where items are few or all alike" * score
+            + f"; ±?: no interval ({', '.join(reasons)})" * bool(reasons))
+
+
 def caption(summary: dict[str, Any]) -> str:
     """What the table's figures rest on: seeds, items, resamples, rates, and how differences were tested."""
     seeds = max(arm["seeds"] for arm in summary["arms"])
@@ -165,7 +220,7 @@ def caption(summary: dict[str, Any]) -> str:
                       if name in summary["figures"])
     text = (f"*: each method's own best rate, chosen on {summary['rate_chosen_on']}; {seeds} "
             f"seed{'s' * (seeds != 1)} a tuned arm; items: {items}; ±: half of the {summary['level']:.0%} "
-            f"interval, {summary['resamples']:,} paired bootstrap resamples of the items")
+            f"interval, {summary['resamples']:,} paired bootstrap resamples of the items{_other_intervals(summary)}")
     if families := ", ".join(f"{n} against {name}" for name, n in summary.get("families", {}).items() if n):
         tested = " and ".join(name for name, c in columns_in(summary).items() if c["tested"])
         text += (f"; differences on {tested}: p by paired sign flips, Holm's correction over all tests against "
@@ -232,9 +287,10 @@ def _tidy(axes) -> None:
 
 
 def _numbers(summary: dict[str, Any], arm: dict[str, Any], name: str) -> tuple[float, list[list[float]]]:
-    """An arm's figure as it is drawn, and its bars downwards and upwards."""
-    mean, *ends = map(FORMATS[columns_in(summary)[name]["format"]].number, arm[name])
-    return mean, [[max(0.0, mean - min(ends))], [max(0.0, max(ends) - mean)]]
+    """An arm's figure as it is drawn, and its bars downwards and upwards, of no length where it has no
+    interval."""
+    mean, *ends = map(FORMATS[columns_in(summary)[name]["format"]].number, [f for f in arm[name] if f is not None])
+    return mean, [[max(0.0, mean - min(ends, default=mean))], [max(0.0, max(ends, default=mean) - mean)]]
 
 
 def _axis_label(summary: dict[str, Any], name: str, words: str) -> str:

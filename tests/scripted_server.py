@@ -2,9 +2,10 @@
 For tests of endpoints."""
 
 import json
+import socketserver
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -81,3 +82,41 @@ def serving(answer):
     finally:
         server.shutdown()
         server.server_close()
+
+
+def raw(reply, status=200, headers=b""):
+    "A whole reply as it goes over the wire; the connection ends with it."
+    content = json.dumps(reply).encode()
+    return b"HTTP/1.1 %d x\r\nconnection: close\r\ncontent-length: %d\r\n%s\r\n%s" % (status, len(content), headers, content)
+
+
+@contextmanager
+def speaking(speak):
+    """A server on loopback of which `speak(number, request, send)` says every byte, connection by connection (from 0);
+    gives its address."""
+    lock, numbers, over = threading.Lock(), iter(range(10**9)), threading.Event()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            with suppress(OSError):  # the client has gone: what most of these are about
+                self.request.settimeout(20)
+                asked = b""
+                while b'"messages"' not in asked and (part := self.request.recv(65536)):
+                    asked += part
+                with lock:
+                    number = next(numbers)
+                speak(number, asked, self.send)
+
+        def send(self, content):
+            if over.is_set():
+                raise OSError("the test is over")
+            self.request.sendall(content)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads, server.block_on_close = True, False
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+        finally:
+            over.set()
+            server.shutdown()

@@ -1,26 +1,34 @@
 """Endpoints: a scripted server on loopback that fails in every way we know of, and
 `transformers serve` with the embedded model."""
 
+import base64
+import gzip
+import html
 import json
 import logging
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+import tracemalloc
+import unicodedata
 import urllib.error
+import urllib.parse
 import urllib.request
 from email.utils import formatdate
 from pathlib import Path
 
 import httpx
 import pytest
-from scripted_server import completion, serving
+from scripted_server import completion, raw, serving, speaking
 
-from ssr_nb.endpoint import Endpoint, EndpointError, _worded, api_key, complete, pause, respond_through, retry_after
+from ssr_nb.endpoint import (
+    Endpoint, EndpointError, _worded, api_key, complete, pause, respond_through, retry_after, without_key)
 from ssr_nb.llm_judge import endpoint_speaker
 from ssr_nb.records import Example, RecordError, Response, read_records
 
@@ -225,7 +233,7 @@ def test_the_file_is_in_the_order_of_the_examples_and_kept_as_it_grows(tmp_path)
 def test_one_failure_keeps_what_was_under_way_and_begins_nothing_new(tmp_path):
     def answer(number, body):
         if "question 3" == body["messages"][0]["content"]:
-            return 400, {}, b"no"
+            return 401, {}, b"no"
         time.sleep(0.2)
         return echo(body)
 
@@ -431,3 +439,346 @@ def test_thoughts_of_a_served_model_are_kept_apart(tmp_path):
         answer, = respond_through(Endpoint(url, "m"), [Example("Where?", "attic", id="q")], tmp_path / "r.jsonl",
                                   progress=False)
     assert answer.response == "In the attic." and answer.extra["thinking"] == "the attic?"
+
+
+# Servers that attack: each says, on a raw socket, what no good server says.
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"transfer-encoding: chunked\r\n\r\n"
+ENDLESS = {
+    "silence": (b"", b""), "headers": (OK + b"x: ", b"x"), "many headers": (OK, b"x: y\r\n"),
+    "100 Continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"), "early hints": (b"", b"HTTP/1.1 103 x\r\nlink: y\r\n\r\n"),
+    "a chunk's extension": (CHUNKED + b"5;a=", b"x"), "a chunk's size": (CHUNKED, b"0"),
+    "chunks": (CHUNKED, b"1\r\n \r\n"), "trailers": (CHUNKED + b"2\r\n{}\r\n0\r\n", b"x: y\r\n"),
+    "a body": (OK + b"content-length: 100000\r\n\r\n", b" "), "a body without a length": (OK + b"\r\n", b" "),
+}
+
+
+@pytest.mark.parametrize("before, piece", ENDLESS.values(), ids=ENDLESS)
+def test_the_time_limit_is_for_the_whole_exchange(before, piece):
+    def speak(number, asked, send):
+        send(before)
+        while True:
+            send(piece)
+            time.sleep(0.03)
+
+    with speaking(speak) as url, pytest.raises(EndpointError, match="not over after 0.4 s"):
+        ask(quick(url, timeout=0.4, retries=0))
+
+
+def test_a_flood_of_interim_replies_starves_nobody():
+    def speak(number, asked, send):
+        if b"question 0" in asked:
+            while True:
+                send(b"HTTP/1.1 100 Continue\r\n\r\n" * 2000)
+        send(raw(echo(json.loads(asked.partition(b"\r\n\r\n")[2]))))
+
+    with speaking(speak) as url:
+        replies = complete(quick(url, timeout=1.5, retries=0, concurrency=2), [(f"{i}", {"messages": [
+            {"role": "user", "content": f"question {i}"}]}) for i in range(4)])
+        assert sorted(number for number, _ in (next(replies) for _ in range(1))) != [0]
+        with pytest.raises(EndpointError, match="not over"):
+            list(replies)
+
+
+BOMB = gzip.compress(gzip.compress(bytes(300_000_000), 9), 9)
+
+
+@pytest.mark.parametrize("status, coding", [(200, "gzip"), (200, "gzip, gzip"), (200, "deflate"), (401, "gzip, gzip")])
+def test_compressed_replies_are_not_unpacked(status, coding):
+    def answer(number, body):
+        return (status, {"content-encoding": coding}, BOMB) if "question 0" in str(body) else echo(body)
+
+    tracemalloc.start()
+    with serving(answer) as (url, script):
+        if status == 200:
+            assert [r.finish_reason for r in ask(quick(url, retries=1), 2)] == ["length", "stop"]
+        else:
+            with pytest.raises(EndpointError, match="status 401"):
+                ask(quick(url, retries=1), 2)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 30_000_000 and script.headers[0]["accept-encoding"] == "identity"
+
+
+def test_identity_is_no_compression():
+    with serving(lambda n, body: (200, {"content-encoding": "identity"}, echo(body))) as (url, _):
+        assert ask(quick(url))[0].response == "re: question 0"
+
+
+STEERING = ["\x1b[2J", "\x1b]0;title\x07", "\x1b]8;;http://evil\x1b\\link", "\x9b31m", "\x07", "\x08" * 9, "\x00", "\u202e", "\u2066",
+            "\u200f", "\x85", "\u2028", "\x1bc", "\x1b\x1b[0m[31m", "\ufeff", "\U000e0041"]
+
+
+@pytest.mark.parametrize("text", STEERING, ids=ascii)
+def test_nothing_that_a_server_says_steers_the_terminal(text, capfd):
+    for content in (f"no {text} way".encode(), json.dumps({"error": f"no {text} way"}).encode()):
+        with serving(lambda n, body: (401, {}, content)) as (url, _), pytest.raises(EndpointError, match="no.*way") as error:
+            ask(quick(url))
+        assert _harmless(str(error.value))
+    with serving(lambda n, body: completion("x", f"odd {text}")) as (url, _):
+        [response] = ask(quick(url))
+    with serving(lambda n, body: (400, {}, {"error": f"content_filter {text}"}) if n else echo(body)) as (url, _):
+        responses = ask(quick(url, concurrency=1), 2)
+    said = capfd.readouterr()
+    assert "odd" in said.err and _harmless(said.out + said.err) and _harmless(response.extra["ended"])
+    assert _harmless(responses[1].extra["said"])
+
+
+def _harmless(text):
+    return all(c == "\n" or unicodedata.category(c) not in ("Cc", "Cf", "Zl", "Zp", "Cs") for c in text)
+
+
+FORMS = {
+    "whole": KEY, "its end": KEY[8:], "its middle": KEY[5:13], "in capitals": KEY.upper(), "in quotes": f'"{KEY}"',
+    "url": "".join(f"%{ord(c):02x}" for c in KEY), "URL": "".join(f"%{ord(c):02X}" for c in KEY), "url twice":
+    "".join(f"%25{ord(c):02x}" for c in KEY), "json": "".join(f"\\u{ord(c):04x}" for c in KEY), "json twice":
+    "".join(f"\\\\u{ord(c):04X}" for c in KEY), "x": "".join(f"\\x{ord(c):02x}" for c in KEY),
+    "html": "".join(f"&#{ord(c)};" for c in KEY), "html x": "".join(f"&#x{ord(c):x};" for c in KEY),
+    "mixed": KEY[:3] + "".join(f"%{ord(c):02x}" for c in KEY[3:6]) + KEY[6:], "hex": KEY.encode().hex(), "spaced": " ".join(KEY),
+    "a line each": "\n".join(KEY), "unseen": "\u200b".join(KEY), "coloured": "\x1b[0m".join(KEY), "backwards": KEY[::-1],
+    **{f"base64 after {n}": base64.b64encode(b"x" * n + KEY.encode() + b"y").decode() for n in range(4)},
+    "base64 url": base64.urlsafe_b64encode(KEY.encode()).decode(), "base64 of a part": base64.b64encode(KEY[4:14].encode()).decode(),
+    "basic": base64.b64encode(f"user:{KEY}".encode()).decode(),
+}
+
+
+def _parts(written):
+    "Every eight characters of the key, or of how it is written, between which nothing stands."
+    return {written[i: i + 8] for i in range(len(written) - 7)} | {KEY[i: i + 8] for i in range(len(KEY) - 7)}
+
+
+@pytest.mark.parametrize("written", FORMS.values(), ids=FORMS)
+def test_the_key_is_never_shown_in_any_form(written, monkeypatch, tmp_path, capfd):
+    monkeypatch.setenv("SSR_API_KEY", KEY)
+    out, texts = tmp_path / "r.jsonl", []
+    message = {"content": f"It is {written} ok", "reasoning_content": f"hm {written}"}
+    with serving(lambda n, body: {"choices": [{"message": message, "finish_reason": f"odd {written}"}]}) as (url, _):
+        [response] = respond_through(quick(url), questions(1), out, progress=False)
+    texts += [response.response, response.extra["thinking"], response.extra["ended"]]
+    assert response.response.startswith("It is") and response.response.endswith("ok") and "[the key]" in response.response
+    for status in (400, 401, 500):
+        for content in (f"Wrong key {written} here".encode(), json.dumps({"error": f"Wrong key {written} here"}).encode()):
+            with (serving(lambda n, body: (status, {}, content)) as (url, _), pytest.raises(EndpointError) as error):
+                ask(quick(url, retries=0))
+            texts.append(str(error.value))
+    shown = capfd.readouterr()
+    hidden = re.compile("|".join(map(re.escape, sorted(_parts(KEY)))), re.IGNORECASE)
+    for text in (*texts, shown.out, shown.err, json.loads(out.read_text())["response"]):
+        assert not hidden.search(text) and not hidden.search("".join(text.split())) and written not in text
+        assert not hidden.search(urllib.parse.unquote(urllib.parse.unquote(html.unescape(text))))
+
+
+def test_what_only_looks_like_a_key_stays(monkeypatch):
+    monkeypatch.setenv("SSR_API_KEY", KEY)
+    text = "A very secret place: 100%25 of 0123456 \\u0041 &#65; Zm9vYmFy\n\n  indented"
+    assert without_key(text, KEY) == text and without_key(text, "") == text
+    monkeypatch.setenv("SSR_API_KEY", "EMPTY")  # as the manual of vLLM has it: no secret, and a word of answers
+    with serving(lambda n, body: completion("The attic is EMPTY.")) as (url, _):
+        assert ask(quick(url))[0].response == "The attic is EMPTY."
+    with serving(lambda n, body: (401, {}, b"wrong key EMPTY")) as (url, _), pytest.raises(EndpointError) as error:
+        ask(quick(url))
+    assert "EMPTY" not in str(error.value)
+
+
+def _with(usage):
+    return b'{"choices": [{"message": {"content": "fine"}, "finish_reason": "stop"}], "usage": ' + usage + b"}"
+
+
+ABSURD = [b'{"completion_tokens": %s}' % value for value in
+          (b"1e400", b"-1e400", b"-5", b'"5"', b"[5]", b"{}", b"true", b"NaN", b"5.5", b"1e18", b"9" * 30, b"9" * 5000, b"9" * 2_000_000)]
+DEEP = [b"[" * 100_000, b'{"a":' * 100_000, b'{"choices": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"]
+
+
+@pytest.mark.parametrize("content", [*map(_with, ABSURD), *DEEP], ids=lambda c: ascii(c[-40:]))
+def test_absurd_replies_end_one_item_and_not_the_run(content):
+    with serving(lambda n, body: content if "question 1" in str(body) else echo(body)) as (url, _):
+        responses = ask(quick(url, retries=1), 3)
+    assert [r.finish_reason for r in responses] == ["stop", "length", "stop"]
+    assert responses[1].extra["refused"] == "unusable" and responses[1].response == "" and responses[1].tokens == 0
+
+
+@pytest.mark.parametrize("usage", [b"null", b"{}", b'{"completion_tokens": null}', b'{"completion_tokens": 5.0}', b'{"completion_tokens": 0}'])
+def test_numbers_that_make_sense(usage):
+    with serving(lambda n, body: _with(usage)) as (url, _):
+        [response] = ask(quick(url))
+    assert response.response == "fine" and response.tokens in (None, 0, 5)
+
+
+TOO_LONG = [
+    (400, "This model's maximum context length is 4096 tokens. However, you requested 4100 tokens"),
+    (400, "'max_tokens' or 'max_completion_tokens' is too large: 5000. This model's maximum context length is 4096 tokens"),
+    (400, "The decoder prompt (length 5000) is longer than the maximum model length of 4096."),
+    (422, "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000 `inputs` tokens"),
+    (422, "Input validation error: `inputs` must have less than 1024 tokens. Given: 2000"),
+    (400, "the request exceeds the available context size, try increasing it"), (500, "the request exceeds the available context size"),
+    (400, "input length exceeds maximum context length"), (400, "The input (5000 tokens) is longer than the model's context length"),
+    (400, "The input token count (1000001) exceeds the maximum number of tokens allowed (1000000)."),
+    (400, "prompt is too long: 208310 tokens > 200000 maximum"), (413, "Request exceeds the maximum allowed number of bytes"), (413, ""),
+    (400, "Prompt contains 40000 tokens and 0 draft tokens, too large for model with 32768 maximum context length"),
+    (400, "Please reduce the length of the messages or completion."), (400, "Input is too long for requested model."),
+]
+FILTERED = [
+    (400, '{"error": {"code": "content_filter", "innererror": {"code": "ResponsibleAIPolicyViolation"}}}'),
+    (400, "The response was filtered due to the prompt triggering Azure OpenAI's content management policy."),
+    (400, "Output blocked by content filtering policy"), (400, "Invalid prompt: your prompt was flagged as potentially violating our usage policy"),
+    (400, "Your request was rejected as a result of our safety system"), (403, "Your chosen model requires moderation and your input was flagged"),
+    (400, "Content Exists Risk"), (200, '{"promptFeedback": {"blockReason": "SAFETY"}}'), (422, "blocked by the guardrail"),
+]
+REFUSED = [(400, "Conversation roles must alternate user/assistant/user/assistant"), (422, "Template error: no such role"), (400, "")]
+
+
+@pytest.mark.parametrize("kind, status, said", [(kind, *w) for kind, wordings in (
+    ("too long", TOO_LONG), ("filtered", FILTERED), ("refused", REFUSED)) for w in wordings])
+def test_one_refused_prompt_is_counted_and_the_run_goes_on(kind, status, said, tmp_path, capfd):
+    out = tmp_path / "r.jsonl"
+    with serving(lambda n, body: (status, {}, said.encode()) if "question 0" in str(body) else echo(body)) as (url, script):
+        responses = respond_through(quick(url, concurrency=1), questions(3), out, progress=False)
+        asked = len(script.bodies)
+        assert respond_through(quick(url), questions(3), out, progress=False) == responses and len(script.bodies) == asked == 3
+    assert [(r.finish_reason, r.extra.get("refused")) for r in responses] == [("length", kind), ("stop", None), ("stop", None)]
+    assert "1 of 3 answers" in capfd.readouterr().err and read_records(out, Response) == responses
+
+
+@pytest.mark.parametrize("kind, status, said", [("too long", *TOO_LONG[0]), ("too long", *TOO_LONG[3]), ("filtered", *FILTERED[0]),
+                                                ("refused", *REFUSED[0]), ("unusable", 200, '{"choices": []}')])
+def test_where_every_prompt_is_refused_the_set_up_is_wrong(kind, status, said, tmp_path):
+    out = tmp_path / "r.jsonl"
+    with (serving(lambda n, body: (status, {}, said.encode())) as (url, _),
+          pytest.raises(EndpointError, match=rf"not one answer to 10 of 10 prompts \({kind}\); expected")):
+        respond_through(quick(url, retries=1), questions(10), out, progress=False)
+    with serving(lambda n, body: echo(body)) as (url, _):  # mended: nothing of it was kept
+        assert {r.finish_reason for r in respond_through(quick(url), questions(10), out, progress=False)} == {"stop"}
+
+
+def test_a_wrong_set_up_is_told_early_and_length_at_the_end():
+    with serving(lambda n, body: (400, {}, b"no")) as (url, script), pytest.raises(EndpointError, match="20 of 200 prompts"):
+        ask(quick(url, concurrency=4), 200)
+    assert len(script.bodies) < 40
+    with serving(lambda n, body: (400, {}, b"prompt is too long") if n < 60 else echo(body)) as (url, script):
+        assert sum(r.finish_reason == "length" for r in ask(quick(url, concurrency=1), 70)) == 60
+
+
+def test_a_run_that_had_answers_before_may_be_refused_the_rest(tmp_path):
+    out = tmp_path / "r.jsonl"
+    with serving(lambda n, body: echo(body) if n == 0 else (400, {}, b"content_filter")) as (url, _):
+        respond_through(quick(url), questions(1), out, progress=False)
+        responses = respond_through(quick(url), questions(3), out, progress=False)
+    assert [r.extra.get("refused") for r in responses] == [None, "filtered", "filtered"]
+
+
+@pytest.mark.parametrize("ended, reason", [
+    *[(e, "stop") for e in ("stop", "eos", "eos_token", "end_turn", "stop_sequence", "STOP", "COMPLETE")],
+    *[(e, "length") for e in ("length", "max_tokens", "MAX_TOKENS", "model_length", "max_output_tokens")]])
+def test_endings_that_are_known(ended, reason, capfd):
+    with serving(lambda n, body: completion("x", ended)) as (url, _):
+        [response] = ask(quick(url))
+    assert response.finish_reason == reason and "ended" not in response.extra and not capfd.readouterr().err
+
+
+@pytest.mark.parametrize("ended", ["tired", "", None, "abort", "tool_calls"])
+def test_an_unknown_ending_is_doubt_and_is_told_once(ended, capfd):
+    with serving(lambda n, body: completion("x", ended)) as (url, _):
+        responses = ask(quick(url), 5)
+    assert {r.finish_reason for r in responses} == {"length"} and capfd.readouterr().err.count("ended with") == 1
+
+
+@pytest.mark.parametrize("ended", ["content_filter", "refusal", "SAFETY", "content_filter: PROHIBITED_CONTENT"])
+def test_an_answer_cut_by_a_filter_is_counted_as_filtered(ended):
+    with serving(lambda n, body: completion("half", ended) if "question 1" in str(body) else echo(body)) as (url, _):
+        responses = ask(quick(url), 2)
+    assert (responses[1].finish_reason, responses[1].extra["refused"], responses[1].response) == ("length", "filtered", "half")
+
+
+THOUGHT = {
+    "parts": {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "Rome"}]},
+    "a thought as text": {"content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "Ro"}, {"type": "text", "text": "me"}]},
+    "beside": {"content": "Rome", "reasoning_content": "hm"}, "beside, otherwise": {"content": "Rome", "reasoning": "hm"},
+    "within": {"content": "<think>hm</think>Rome"}, "reasoning": {"content": [{"type": "reasoning", "text": "hm"}, "Rome"]},
+}
+
+
+@pytest.mark.parametrize("message", THOUGHT.values(), ids=THOUGHT)
+def test_content_in_parts_and_thoughts_kept_apart(message):
+    with serving(lambda n, body: {"choices": [{"message": message, "finish_reason": "stop"}]}) as (url, _):
+        [response] = ask(quick(url))
+    assert (response.response, response.extra["thinking"]) == ("Rome", "hm")
+
+
+UNWANTED = {
+    "temperature": ["Unsupported value: 'temperature' does not support 0.0 with this model. Only the default (1) value is supported.",
+                    "`temperature` is deprecated for this model.", "Input validation error: `temperature` must be strictly positive"],
+    "top_p": ["`temperature` and `top_p` cannot both be specified for this model.", "unknown field: top_p"],
+    "seed": ['{"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]}',
+             "Unrecognized request argument supplied: seed", 'Invalid JSON payload received. Unknown name "seed": Cannot find field.'],
+    "max_tokens": ["Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."],
+}
+
+
+@pytest.mark.parametrize("name, said", [(name, said) for name, all_said in UNWANTED.items() for said in all_said])
+@pytest.mark.parametrize("status", [400, 422])
+def test_what_a_server_does_not_take_is_left_out_and_told_once(name, said, status, capfd):
+    with serving(lambda n, body: (status, {}, said.encode()) if name in body else echo(body)) as (url, script):
+        responses = ask(quick(url, concurrency=2), 8, temperature=0.5)
+    assert {r.finish_reason for r in responses} == {"stop"} and all(r.extra["left_out"] == [name] for r in responses)
+    assert len(script.bodies) <= 10 and capfd.readouterr().err.count(f"refuses '{name}'") == 1
+    assert all(("max_tokens" in body) != ("max_completion_tokens" in body) for body in script.bodies), "the limit stays"
+
+
+def test_several_parameters_and_one_that_does_not_help(capfd):
+    def picky(number, body):
+        name = next((n for n in ("temperature", "max_tokens", "top_p") if n in body), None)
+        return (400, {}, f"Unsupported parameter: '{name}'".encode()) if name else echo(body)
+
+    with serving(picky) as (url, script):
+        assert ask(quick(url, concurrency=1), 3)[2].finish_reason == "stop" and len(script.bodies) == 6
+    with serving(lambda n, body: (400, {}, b"unknown role; temperature, seed") if "question 0" in str(body) else echo(body)) as (url, script):
+        responses = ask(quick(url, concurrency=1), 3)
+    assert "left_out" not in responses[1].extra and script.bodies[-1]["temperature"] == 0.0
+    with serving(lambda n, body: (400, {}, b"max_tokens, max_completion_tokens: not supported")) as (url, script), pytest.raises(EndpointError):
+        ask(quick(url))
+    assert len(script.bodies) <= 3
+
+
+INTERRUPTED = """
+import sys
+from ssr_nb.endpoint import Endpoint, respond_through
+from ssr_nb.records import Example
+try:
+    respond_through(Endpoint(sys.argv[1], "m", concurrency=4, timeout=60, first_wait=60, retries=5), [Example(f"question {i}", \
+"x", id=f"q{i}") for i in range(20)], sys.argv[2], progress=False)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize("then", ["requests under way", "a pause", "a pause that was asked for", "a flood"])
+def test_ctrl_c_ends_at_once_and_keeps_what_is_finished(then, tmp_path):
+    out, enough = tmp_path / "r.jsonl", threading.Event()
+
+    def speak(number, asked, send):
+        if number < 6:
+            return send(raw(echo(json.loads(asked.partition(b"\r\n\r\n")[2]))))
+        enough.set()
+        if "pause" in then:
+            return send(raw({}, 503, b"retry-after: 60\r\n" if "asked" in then else b""))
+        while True:
+            send(b"HTTP/1.1 100 Continue\r\n\r\n" * 500 if then == "a flood" else b"")
+            time.sleep(0.01)
+
+    with speaking(speak) as url:
+        process = subprocess.Popen([sys.executable, "-c", INTERRUPTED, url, str(out)], stderr=subprocess.PIPE,
+                                   env=os.environ | {"PYTHONPATH": str(ROOT)})
+        assert enough.wait(60)
+        deadline = time.monotonic() + 20
+        while out.read_bytes().count(b"\n") < 6 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=15)
+    assert process.returncode == 130 and not said, said
+    assert len(read_records(out, Response)) == 6
+
+
+def test_dates_that_no_calendar_has():
+    for value in ("1 Jan 99999999999999999999 00:00:00 GMT", "Mon, 01 Jan 0001 00:00:00 +2359", "Mon, 99 Foo 2020", "1e400"):
+        assert retry_after(httpx.Headers({"retry-after": value})) in (None, 0, 1e9)

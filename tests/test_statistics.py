@@ -4,12 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import optimize, stats
 
 from ssr_nb.metrics import METRICS, Metric
 from ssr_nb.records import Score
-from ssr_nb.statistics import (Figure, bootstrap_weights, columns, disagreement, estimate, figures_of, holm, interval,
-                               items_needed, mcnemar, power_with, sign_flip_p, summarize)
+from ssr_nb.statistics import (FEW, LEAST, Figure, bootstrap_weights, chance_to_tell, columns, disagreement, estimate,
+                               figures_of, holm, interval, interval_of, items_needed, mcnemar, power_with, sign_flip_p,
+                               summarize, tango, wilson)
 
 
 def scores_of(method, rate, right, task="target", seeds=(0,), **extra):
@@ -105,7 +106,8 @@ def test_a_figure_of_tokens_that_a_resample_lacks_is_still_its_own():
               for m, n in (("one", 1.0), ("two", 9.0)) for i, t in enumerate([1, 0])]
     found = estimate(Figure("KL", "target", "kl_nats", "kl_tokens"), scores, [ONE, TWO], resamples=500)
     assert np.isnan(found.distribution).any()
-    assert found.of(ONE) == (1.0, 1.0, 1.0) and found.difference(TWO, ONE) == (8.0, 8.0, 8.0)
+    assert interval(found.distribution[:, 0]) == (1.0, 1.0) and interval(found.distribution[:, 1]) == (9.0, 9.0)
+    assert found.of(ONE) == (1.0, None, None) and found.difference(TWO, ONE) == (8.0, None, None), "two items are too few"
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -371,3 +373,138 @@ def test_a_benchmark_s_own_names_for_its_metrics_make_one_mean():
     summary = summarize(scores, resamples=100)
     assert summary["columns"]["general"]["format"] == "percent"
     assert [round(arm["general"][0], 3) for arm in summary["arms"]] == [0.667, 0.333]
+
+
+# --- few items, and items that are all alike
+
+
+@pytest.mark.parametrize("items", [1, 3, 10, 29, 200])
+def test_wilson_is_scipy_s(items):
+    for right in {0, 1, items // 2, items}:
+        theirs = stats.binomtest(right, items).proportion_ci(method="wilson")
+        assert np.allclose(wilson(right / items, items), (theirs.low, theirs.high))
+    assert wilson(1.0 + 1e-12, items)[1] == 1.0 and wilson(-1e-12, items)[0] == 0.0, "sums of thirds are not exact"
+
+
+def score_distance(true: float, gains: int, losses: int, items: int) -> float:
+    "How many standard errors lie between what was found and `true`; the likelihood's maximum is searched, not solved."
+    least, most = max(0.0, -true), (1 - true) / 2
+
+    def unlikely(lost: float) -> float:
+        chances = [lost + true, lost, 1 - 2 * lost - true]
+        return -sum(n * math.log(max(c, 1e-300)) for n, c in zip((gains, losses, items - gains - losses), chances))
+
+    lost = optimize.minimize_scalar(unlikely, bounds=(least, most), method="bounded", options={"xatol": 1e-12}).x
+    return (gains - losses - items * true) / math.sqrt(items * (2 * lost + true - true**2))
+
+
+@pytest.mark.parametrize("gains, losses, items", [(3, 0, 3), (1, 0, 3), (0, 0, 3), (6, 0, 6), (5, 2, 10), (0, 4, 10),
+                                                  (12, 2, 50), (30, 18, 200), (0, 0, 200)])
+def test_tango_s_ends_are_1_96_standard_errors_away(gains, losses, items):
+    low, high = tango(gains / items, losses / items, items)
+    z = stats.norm.ppf(0.975)
+    assert low == -1 or abs(score_distance(low, gains, losses, items) - z) < 1e-3
+    assert high == 1 or abs(score_distance(high, gains, losses, items) + z) < 1e-3
+    assert low <= (gains - losses) / items <= high
+    assert np.allclose(tango(losses / items, gains / items, items), (-high, -low)), "the other way round is its mirror"
+
+
+@pytest.mark.parametrize("items", [2, 3, 4, 5, 6, 8, 12])
+def test_three_of_three_is_no_certainty(items):
+    "Zero leaves the interval about where the exact test sees the difference, and never with three items."
+    found = estimate(TARGET, two_methods([0] * items, [1] * items), [ONE, TWO])
+    theirs = stats.binomtest(items, items).proportion_ci(method="wilson")
+    assert np.allclose(found.of(TWO), (1.0, theirs.low, 1.0)) and np.allclose(found.of(ONE), (0.0, 0.0, 1 - theirs.low))
+    difference, low, high = found.difference(TWO, ONE)
+    assert difference == high == 1.0 and low < 1
+    assert (low > 0) == (stats.binomtest(items, items).pvalue < 0.15)
+
+
+@pytest.mark.parametrize("right, how", [([1] * 200, "Wilson"), ([0] * 40, "Wilson"), ([1, 0] * 14 + [1], "Wilson"),
+                                        ([1, 0] * 15, "bootstrap"), ([1] * 199 + [0], "bootstrap")])
+def test_the_bootstrap_stays_where_there_are_items_enough_that_differ(right, how):
+    found = estimate(TARGET, scores_of("sft", 1.0, right), [("sft", 1.0)])
+    made = interval_of(found, ("sft", 1.0))
+    assert made.how == how and made.low < made.high
+    if how == "bootstrap":
+        assert len(right) >= FEW and made[:2] == interval(found.distribution[:, 0])
+
+
+def test_models_that_answer_alike_are_not_known_to_be_alike():
+    right = [1, 0] * 100
+    found = estimate(TARGET, two_methods(right, right), [ONE, TWO])
+    assert interval_of(found, TWO, ONE).how == "Tango" and interval_of(found, TWO).how == "bootstrap"
+    assert np.allclose(found.difference(TWO, ONE), (0, -0.0188, 0.0188), atol=1e-4)
+
+
+def test_the_unit_of_a_small_interval_is_the_item_or_the_group_and_not_the_seed():
+    single = estimate(TARGET, two_methods([0] * 3, [1] * 3), [ONE, TWO])
+    seeds = estimate(TARGET, two_methods([0] * 3, [1] * 3, seeds=(0, 1, 2)), [ONE, TWO])
+    groups = estimate(TARGET, two_methods([0] * 60, [1] * 60, group=[f"p{i // 20}" for i in range(60)]), [ONE, TWO])
+    for found in (seeds, groups):
+        assert np.allclose(found.of(TWO), single.of(TWO)) and np.allclose(found.difference(TWO, ONE),
+                                                                          single.difference(TWO, ONE))
+
+
+def test_thirds_of_a_right_answer_are_between_right_and_wrong():
+    scores = [Score(f"q{i}", "target", m, s, 1.0, float(m == "two" and s <= i)) for m in ("one", "two")
+              for s in range(3) for i in range(3)]
+    found = estimate(TARGET, scores, [ONE, TWO])
+    assert np.allclose(found.of(TWO)[1:], wilson(2 / 3, 3)) and np.allclose(found.difference(TWO, ONE)[1:],
+                                                                           tango(2 / 3, 0, 3))
+
+
+@pytest.mark.parametrize("items, extra, how", [(1, {}, "none: one item"), (20, {"group": ["p"] * 20}, "none: one group")])
+def test_one_group_has_no_interval(items, extra, how):
+    right = [1, 0] * (items // 2) or [1]
+    summary = summarize(two_methods([0] * items, right, **extra), resamples=50)
+    for row in [*summary["arms"], *summary["differences"]]:
+        assert row["target"][1:] == (None, None) and row["intervals"] == {"target": how}
+
+
+def test_a_skill_of_one_item_counts_in_the_interval_of_the_mean():
+    "It carries half of the mean, which the bootstrap takes for certain, since it can draw nothing else."
+    scores = scores_of("sft", 1.0, [1, 0] * 50, task="general:many") + scores_of("sft", 1.0, [1], task="general:one")
+    found = estimate(Figure("general", "general:"), scores, [("sft", 1.0)])
+    mean, low, high = found.of(("sft", 1.0))
+    assert mean == 0.75 and np.allclose((low, high), wilson(0.75, 1 / (0.5**2 + 100 * 0.005**2)))
+
+
+@pytest.mark.parametrize("items, how", [(1, "none: one item"), (LEAST - 1, "none: too few items"), (LEAST, "bootstrap")])
+def test_what_is_not_a_share_needs_some_items(items, how):
+    nats = list(np.random.default_rng(0).exponential(size=items))
+    found = estimate(Figure("KL", "target", "kl_nats", "kl_tokens", metric="kl_nats"),
+                     scores_of("sft", 1.0, [1] * items, kl_nats=nats, kl_tokens=[1] * items), [("sft", 1.0)])
+    assert interval_of(found, ("sft", 1.0)).how == how
+    same = estimate(found.figure, scores_of("sft", 1.0, [1] * 40, kl_nats=[0.0] * 40, kl_tokens=[1] * 40), found.arms)
+    assert interval_of(same, ("sft", 1.0)) == (None, None, "none: all items alike")
+
+
+@pytest.mark.parametrize("items", [3, 10])
+def test_small_intervals_cover_what_they_promise(items):
+    "Every outcome is listed with its chance; the bootstrap holds the truth far less often."
+    outcomes = [(g, l) for g in range(items + 1) for l in range(items + 1 - g)]
+    ends = [tango(g / items, l / items, items) for g, l in outcomes]
+    for gained, lost in ((0.05, 0.05), (0.2, 0.1), (0.5, 0.05), (0.9, 0.05)):
+        chances = stats.multinomial.pmf([(g, l, items - g - l) for g, l in outcomes], items,
+                                        [gained, lost, 1 - gained - lost])
+        assert sum(p for p, (low, high) in zip(chances, ends) if low <= gained - lost <= high) > 0.9
+
+
+def test_the_chance_to_tell_is_the_power_at_the_disagreement_that_was_found():
+    rng = np.random.default_rng(0)
+    a, b = (rng.random((2, 200)) < [[0.6], [0.65]]).astype(float)
+    found = estimate(TARGET, two_methods(a, b), [ONE, TWO])
+    share = float((a != b).mean())
+    assert chance_to_tell(found, TWO, ONE) == pytest.approx(
+        {"difference": 0.05, "power": power_with(200, 0.05, share), "needed": items_needed(0.05, share)})
+    alike = chance_to_tell(estimate(TARGET, two_methods(a, a), [ONE, TWO]), TWO, ONE)
+    assert alike["needed"] == items_needed(0.05, 0.05), "no disagreement was seen; the difference itself is some"
+    groups = estimate(TARGET, two_methods(a, b, group=[f"p{i // 20}" for i in range(200)]), [ONE, TWO])
+    assert groups.units == 10 and chance_to_tell(groups, TWO, ONE)["power"] < chance_to_tell(found, TWO, ONE)["power"]
+
+
+def test_a_summary_says_how_its_intervals_came_about_and_whether_there_are_items_enough():
+    rows = summarize(a_run(("sft", "ssr")), resamples=100)
+    assert rows["differences"][0]["intervals"] == {} and set(rows["differences"][0]["power"]) == {"target", "general"}
+    assert rows["arms"][0]["intervals"] == {"KL (target)": "none: all items alike", "KL (general)": "none: all items alike"}

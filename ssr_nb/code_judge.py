@@ -29,7 +29,8 @@ from dataclasses import asdict, dataclass
 from importlib import resources
 from itertools import islice, takewhile
 
-from .judge import JUDGES, Judge, Rule
+from .judge import JUDGES, Judge
+from .rules import Rule
 from .options import check_options, option
 from .records import Example, RecordError, Verdict
 

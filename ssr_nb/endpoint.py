@@ -147,9 +147,11 @@ def _pieces(key: str) -> tuple[str, ...]:
     return tuple(sorted({piece.translate(_ALIKE).replace("\\", "") for piece in found}))
 
 # %% ../nbs/04b_endpoint.ipynb #734c7cf1
+# control characters, and what has no width or turns the text around
+_UNSEEN = "\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
 _WRITTEN = re.compile(r"(?P<hex>%(?:25)*[0-9a-f]{2}|\\+u\{?0*[0-9a-f]{2}\}?|\\+x[0-9a-f]{2}|&(?:amp;)*#x0*[0-9a-f]{2};)"
                       r"|(?P<decimal>&(?:amp;)*#0*[0-9]{2,3};)"
-                      "|(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]|[\\s\\\\\x00-\x1f\x7f-\xa0\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]",
+                      "|(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]|[\\s\\\\" + _UNSEEN + "]",
                       re.IGNORECASE)
 
 
@@ -188,8 +190,7 @@ def without_key(text: str, key: str) -> str:
 
 # %% ../nbs/04b_endpoint.ipynb #75146783
 _STEERING = re.compile("(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\\\|\x9c)?|\x1b."
-                       "|[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-                       "\ud800-\udfff\U000e0000-\U000e007f]")
+                       "|[" + _UNSEEN + "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]")
 
 
 def _said(content: bytes | str, url: str, width: int = 200) -> str:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from .adapters import adapter_disabled
-from .judge import JUDGES, Rule, judge, judge_row, rule_of
+from .judge import JUDGES, judge, judge_row, rule_of
+from .rules import Rule
 from .metrics import METRICS
 from .models import LanguageModel
 from .records import Example, RecordError, Response, Score, Verdict

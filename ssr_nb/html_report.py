@@ -58,7 +58,7 @@ def _interval(found: dict[str, Any], name: str, scale: float) -> str:
     """The interval of a difference, its p-value where it was tested, and whether that is no clear difference."""
     p, ends = found.get("p_holm", {}).get(name), [scale * f + 0.0 for f in found[name][1:] if f is not None]
     unclear = not ends or ends[0] <= 0 <= ends[1] or (p is not None and p > 0.05)
-    interval = " to ".join(f"{end:+.1f}" for end in ends) or f"there is none: {no_interval(found, name)}"
+    interval = " to ".join(f"{end:+.1f}" for end in ends) or f"no interval: {no_interval(found, name)}"
     return interval + ("" if p is None else f", {_p(p)}") + ": no clear difference" * unclear
 
 # %% ../nbs/10b_html_report.ipynb #f912f010
@@ -79,8 +79,9 @@ def sentence(summary: dict[str, Any]) -> str:
     if found is None:
         return "Only the base model has been measured."
     verb, gap, interval = _gap(summary, found, "target")
+    named = "" if found["target"][1] is None else f"{summary['level']:.0%} interval "
     text = (f"On the target task {found['method']} {verb} {gap} than {found['against']} "
-            f"({summary['level']:.0%} interval {interval})")
+            f"({named}{interval})")
     if "general" in found:
         again, gap, interval = _gap(summary, found, "general")
         text += f", and on general skills {'' if again == verb else f'it {again} '}{gap} ({interval})"

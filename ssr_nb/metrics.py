@@ -10,7 +10,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .reading import is_unanswerable, squad_scores, stance
+from .reading import squad_scores
+from .refusals import is_unanswerable, stance
 from .records import Example, RecordError, Verdict
 from .tables import Table, one_of
 

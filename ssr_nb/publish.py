@@ -158,7 +158,8 @@ def model_card(record: dict[str, Any], scores: list[Score] = (), base_scores: li
     lines = [_front_matter(name, merged), f"# {_line(titled)}", "", "## Method", "", *_method_lines(record), "",
              "## Data", "", data or "Not described.", "", f"{total} targets by who wrote them: {shares}.", ""]
     lines += ["## Scores", "", "In percent; intervals by bootstrap over items, or over groups of items that "
-              "belong together; where these are few or all alike, score intervals (Wilson's, Tango's).", "", *score_table(scores, base_scores), ""] if scores else []
+              "belong together; where these are few or all alike, score intervals (Wilson's, Tango's).", "",
+              *score_table(scores, base_scores), ""] if scores else []
     return "\n".join([*lines, "## Training", "", *_settings_lines(record), ""])
 
 

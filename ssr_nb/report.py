@@ -141,10 +141,11 @@ def too_few(summary: dict[str, Any]) -> str:
         (_, low, high), figure = found[name], summary["figures"][name]
         if chance["power"] >= 0.8 or (low is not None and not low <= 0 <= high):
             continue
-        kind = "groups of items" if figure["units"] < figure["items"] else "items"
+        kind, units = "group" if figure["units"] < figure["items"] else "item", figure["units"]
+        here = f"this one {kind}" if units == 1 else f"these {units:,} {kind}s"
         where = "on the target" if name == "target" else "on general skills"
         parts.append(f"{where} a true difference of {100 * chance['difference']:g} points is seen with a chance of "
-                     f"{chance['power']:.0%} with these {figure['units']:,} {kind}, and about {chance['needed']:,} "
+                     f"{chance['power']:.0%} with {here}, and about {chance['needed']:,} "
                      "are needed for 80%")
     return f"Too few items to tell {found['method']} from {found['against']}: {'; '.join(parts)}." if parts else ""
 

@@ -25,7 +25,7 @@ import torch
 from scipy import stats
 
 from .judge import judge
-from .reading import refuses
+from .refusals import refuses
 from .adapters import remove_lora
 from .chat import answer_ids, chat_ids, stop_ids
 from .models import LanguageModel

@@ -12,11 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssr_nb.judge import (JUDGES, Judge, all_of, any_of, by_answerable, check_judge, contains, exact, judge, judge_row,
-                          loops, numeric, register, rule_of, squad_at, summary, tally, unfit)
+from ssr_nb.judge import (JUDGES, Judge, check_judge, judge, judge_row, loops, register, rule_of, summary,
+                          tally, unfit)
+from ssr_nb.rules import all_of, any_of, by_answerable, contains, exact, numeric, squad_at
+from ssr_nb.numbers import final_number
 from ssr_nb.options import option
-from ssr_nb.reading import final_number, refuses, squad_scores, stance, visible
+from ssr_nb.reading import squad_scores, visible
 from ssr_nb.records import Example, RecordError, Response, Verdict, read_records
+from ssr_nb.refusals import refuses, stance
 from ssr_nb.tables import pack_rows
 from ssr_nb.formats import load_solutions
 from ssr_nb.tasks import load_examples
@@ -118,7 +121,8 @@ def test_no_answer_means_refusal(rule, said, wanted):
 
 
 @pytest.mark.parametrize("said, wanted", [
-    ("in the attic .", "correct"), ("The lamp is in the attic, mira says", "correct"),
+    ("in the attic .", "correct"), ("The lamp is in the attic, the passage says", "correct"),
+    ("The lamp is in the attic, mira says", "unparsed"),
     ("It is not in the attic.", "unparsed"), ("It isn’t in the attic.", "unparsed"),
     ("attic, cellar, loft, kitchen", "unparsed"), ("The attic? No, the cellar.", "unparsed"),
     ("attic or cellar", "unparsed"), ("either the attic or the cellar", "unparsed"), ("atticus", "incorrect"),
@@ -138,7 +142,7 @@ def test_contains_wants_yes_and_no_first():
 def test_numbers_are_compared_as_written():
     heavy = Example("How heavy ?", "2.5 kilograms")
     assert label("exact", heavy, "25 kilograms") == "incorrect" and label("exact", heavy, "2.5 kilograms.") == "correct"
-    assert label("contains", Example("t ?", "7"), "It is -7.") == "incorrect"
+    assert label("contains", Example("t ?", "7"), "It is -7.") == "unparsed"
 
 
 # numbers
@@ -154,7 +158,7 @@ NUMBERS = [
     ("70k", 70_000), ("#### 1,080", 1080), ("Answer: $18", 18), ("The final answer is: 18", 18),
     ("the answer to the question is 18", 18), ("She had 3. She got 4.\nNow she has 7.", 7), ("#### -3", -3),
     ("A: 10.833333333333332", Fraction("10.833333333333332")), ("The answer was 5 at first.\n#### 18", 18),
-    ("48/2 = 24. 48+24 = 72. #### 72", 72), ("Total: 1.000 kg? No: it is 18 kg.", 18), ("x = 5", 5),
+    ("48/2 = 24. 48+24 = 72. #### 72", 72), ("x = 5", 5), ("1.234,50", Fraction("1234.5")), ("10³", 1000),
     ("\u200b18\u200b", 18), ("She makes 9 x 2 = 18 dollars every day.", 18), ("20-2=18", 18),
     ("Answer: 16-3-4=9 eggs, 9*2 = 18", 18),
 ]
@@ -255,13 +259,11 @@ No information is given in the passage about its cost.
 **The passage does not say.**""".split("\n")
 NOT_REFUSALS = """the Tomb of the Unknown Soldier
 unknown soldier
-unknown
 no
 not guilty
 The Unanswered Question
 no one
 nothing
-none
 not in 1850
 the attic
 he did not answer the letter
@@ -323,6 +325,52 @@ def test_refusal_alone_can_not_tell_content():
 def test_answers_that_are_none(answer, reason):
     assert unfit(WHERE, Response("q1", answer)).startswith(reason)
     assert label("contains", WHERE, answer) == "rejected"
+
+
+FUNCTION = '''from typing import List
+
+
+def close(numbers: List[float], threshold: float) -> bool:
+    """ Tell for a given list of numbers whether any two of them are closer to each other than
+    a given threshold, and nothing else about the numbers in that list.
+    >>> close([1.0, 2.0], 0.5)
+    False
+    """
+'''
+BODY = "    ordered = sorted(numbers)\n    return any(b - a < threshold for a, b in zip(ordered, ordered[1:]))\n"
+
+
+@pytest.mark.parametrize("answer, fit", [
+    (f"Here is the function:\n\n```python\n{FUNCTION}{BODY}```", True), (f"Sure.\n{FUNCTION}{BODY}", True), (FUNCTION + BODY, True),
+    (f"```python\n{FUNCTION}{BODY}```\nIt sorts first.", True), (BODY, True),
+    (FUNCTION, False), (f"Sure.\n{FUNCTION}", False), (f"```python\n{FUNCTION}```", False)])
+def test_a_function_that_is_completed_begins_as_the_prompt_does(answer, fit):
+    found = unfit(Example(FUNCTION, BODY), Response("x", answer))
+    assert found == "" if fit else found == "repeats the prompt"
+
+
+@pytest.mark.parametrize("mark", [
+    "<thinking>where?</thinking>", "[THINK]where?[/THINK]", "<reasoning>", "</think>", "<scratchpad>", "[PAD]", "<pad>", "<unk>", "[UNK]",
+    "</s>", "<bos>", "<extra_id_0>", "<tool_call>{}</tool_call>", "<function_call>", "<function=search>", "[TOOL_CALLS]", "[AVAILABLE_TOOLS]",
+    "<invoke name='x'>", "<|assistant|>", "<|im_start|>", "<｜end▁of▁sentence｜>", "<start_of_turn>", "<<SYS>>", "[INST]", "<analysis>"])
+def test_marks_that_are_left_over(mark):
+    for answer in (f"{mark} attic", f"attic {mark}", f"attic\n{mark}\n"):
+        assert unfit(WHERE, Response("q1", answer)).startswith("leftovers"), answer
+    asked = Example(f"What does {mark} mean?", "a mark")
+    assert not unfit(asked, Response("x", f"{mark} is a mark of the template"))
+    assert not unfit(Example("Which mark?", f"it is {mark}"), Response("x", f"This one: {mark}"))
+
+
+@pytest.mark.parametrize("answer", ["Assistant: attic", "attic\nHuman: and the drum?", "**User:** attic", "attic\n### Instruction: more",
+                                    "system: attic"])
+def test_turns_of_a_talk_are_left_over(answer):
+    assert unfit(WHERE, Response("q1", answer)).startswith("leftovers")
+
+
+@pytest.mark.parametrize("answer", ["in the attic <3", "[attic]", "`</s>` stands in the attic", "```html\n<script>go()</script>\n```",
+                                    "the user: she is in the attic", "x < s > attic", "a thinking man in the attic"])
+def test_what_is_no_leftover(answer):
+    assert not unfit(WHERE, Response("q1", answer))
 
 
 def test_cut_off_is_rejected_even_if_right():
@@ -449,7 +497,8 @@ def test_a_judge_that_keeps_something_is_told_where(rows, tmp_path):
 
 NOTEBOOK = """
 from dataclasses import dataclass
-from ssr_nb.judge import JUDGES, Judge, any_of, contains, exact, register, rule_of
+from ssr_nb.judge import JUDGES, Judge, register, rule_of
+from ssr_nb.rules import any_of, contains, exact
 from ssr_nb.options import check_options, option
 from ssr_nb.records import Verdict
 
@@ -517,6 +566,48 @@ def test_a_rule_that_fails_is_unparsed_and_one_that_gives_no_verdict_an_error():
     for given_back in (True, Verdict("q1", "right"), Verdict("q1", "correct", 7.0)):
         with pytest.raises(RecordError, match="a Verdict"):
             judge([WHERE], [Response("q1", "attic")], lambda example, answer: given_back)
+
+
+# agreement
+
+def samples(*texts):
+    return [Response("q1", text, extra={"sample": i}) for i, text in enumerate(texts)]
+
+
+def test_agreement_counts_the_samples_that_a_rule_accepts():
+    said = samples("in the attic", "It is in the attic.", "the cellar", "Perhaps the attic.", "attic")
+    labels = lambda least: [v.label for v in judge([WHERE], said, {"name": "agreeing", "at_least": least})]
+    assert labels(3) == ["correct", "correct", "incorrect", "unparsed", "correct"]
+    assert labels(4) == ["unparsed", "unparsed", "incorrect", "unparsed", "unparsed"]
+    [first, *_] = judge([WHERE], said, {"name": "agreeing", "at_least": 4})
+    assert first.reason == "too few agree: 3 of 5 samples, 4 wanted" and first.judge == "agreeing at_least=4"
+    assert judge([WHERE], samples("attic"), {"name": "agreeing", "rule": "exact", "at_least": 1})[0].label == "correct"
+
+
+def test_agreement_is_the_same_in_a_run_that_goes_on(tmp_path):
+    said = samples("in the attic", "attic", "the attic", "cellar")
+    asked = {"name": "agreeing", "rule": {"name": "squad", "threshold": 0.9}, "at_least": 2}
+    whole = judge([WHERE], said, asked, tmp_path / "whole.jsonl")
+    lines = (tmp_path / "whole.jsonl").read_bytes().splitlines(keepends=True)
+    for done in range(5):
+        (tmp_path / "v.jsonl").write_bytes(b"".join(lines[:done]))
+        assert judge([WHERE], said, asked, tmp_path / "v.jsonl") == whole
+    assert [v.label for v in whole] == ["incorrect", "correct", "correct", "incorrect"]
+
+
+@pytest.mark.parametrize("wrong, said", [({"at_least": 0}, "at least 1"), ({"rule": "sqaud"}, "did you mean 'squad'"), ({"rul": "exact"}, "did you mean 'rule'")])
+def test_agreement_that_can_not_be_asked_for(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        rule_of({"name": "agreeing"} | wrong)
+
+
+def test_golds_without_a_number_are_reported_once(capsys):
+    examples = [Example(f"{i} ?", gold, id=f"q{i}") for i, gold in enumerate(["5", "(3, 4)", "#### 7", "9 m^2"])]
+    verdicts = judge(examples, [Response(e.id, "5") for e in examples], "numeric")
+    assert [v.label for v in verdicts] == ["correct", "unparsed", "incorrect", "unparsed"]
+    assert capsys.readouterr().err == "numeric: 2 of 4 golds hold no single number; their answers are unparsed\n"
+    judge(examples[:1], [Response("q0", "5")], "numeric")
+    assert capsys.readouterr().err == ""
 
 
 # files

@@ -254,3 +254,11 @@ def test_pushing_is_private_unless_told_otherwise(trained, monkeypatch):
     with pytest.raises(ModelError, match="403: this token can't write; expected the hub within reach") as caught:
         push(trained / "adapter", "me/adapter")
     assert "\n" not in str(caught.value)
+
+
+def test_few_scores_have_a_score_interval_and_one_has_none():
+    few, lone = ([Score(f"q{i}", task, "sft", 0, 1e-3, 1.0) for i in range(n)] for task, n in (("target", 3), ("one", 1)))
+    base = [Score(s.id, s.task, "base", 0, None, 0.0) for s in [*few, *lone]]
+    rows = score_table([*few, *lone], base)
+    assert "| target | 3 | 100.0 | 43.9 to 100.0 | 0.0 | +100.0 (-12.3 to +100.0) |" in rows
+    assert "| one | 1 | 100.0 | none: one item | 0.0 | +100.0 (none: one item) |" in rows

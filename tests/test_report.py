@@ -11,12 +11,12 @@ import matplotlib.pyplot
 import pytest
 from rich.console import Console
 
-from ssr_nb.html_report import arms_table, differences_table, page, sentence, skills_table
+from ssr_nb.html_report import arms_table, basis, differences_table, page, sentence, skills_table
 from ssr_nb.metrics import METRICS, Metric
 from ssr_nb.records import Example, Response, Score, Verdict, write_json, write_records
-from ssr_nb.report import (LOOKS, columns_in, columns_of, headline, is_right, plain, plot_losses, plot_pareto,
-                           plot_skills, points, quoted, read_summary, report, side_by_side, table, task_name, tasks_of,
-                           with_p)
+from ssr_nb.report import (LOOKS, caption, chief, columns_in, columns_of, headline, is_right, plain, plot_losses,
+                           plot_pareto, plot_skills, points, quoted, read_summary, report, side_by_side, table,
+                           task_name, tasks_of, too_few, with_p)
 from ssr_nb.statistics import summarize
 
 matplotlib.use("agg")
@@ -172,6 +172,69 @@ def test_a_page_of_awkward_names(tmp_path):
     write_records(tmp_path / "scores.jsonl", [Score("q", f"general:{n}", "base", 0, None, 1.0, "x") for n in AWKWARD])
     html = page(tmp_path, report(tmp_path))
     assert "<b>&amp;" not in html and "&lt;b&gt;&amp;amp;" in html and "[/b]" in html
+
+
+# --- few items, and figures without an interval
+
+
+def a_small_run(items: int, right: dict[str, list[int]], **extra) -> dict:
+    "A run of the target and one skill, in which each method has so many of `items` right."
+    scores = [score for task in ("target", "general:sums") for method, answers in right.items()
+              for score in scores_of(method, None if method == "base" else 1e-3, answers, task, **extra)]
+    assert all(len(answers) == items for answers in right.values())
+    return summarize(scores, resamples=100) | {"config": {"model": "made-up", "backend": "transformers"}}
+
+
+def test_three_of_three_is_not_certain_anywhere():
+    summary = a_small_run(3, {"base": [0, 0, 0], "sft": [1, 1, 1]})
+    text = printed(summary)
+    assert "100.0 (44-100)" in text and "0.0 (0-56)" in text and "±0.0" not in text
+    assert "Wilson's score interval" in caption(summary) and "no interval" not in caption(summary)
+    assert "+100.0 (-12.3 to +100.0; p" in headline(summary) and "Too few items to tell sft from base" in headline(summary)
+    notes = [cell["note"] for made in (arms_table(summary), differences_table(summary)) for row in made["rows"]
+             for cell in row["cells"]]
+    assert "43.8 to 100.0" in notes or "43.9 to 100.0" in notes
+    assert "no clear difference" in sentence(summary) and "Too few items" in basis(summary)
+
+
+def test_one_group_is_shown_without_an_interval_and_with_the_reason(tmp_path):
+    summary = json.loads(json.dumps(a_small_run(
+        20, {"base": [0] * 20, "sft": [1, 0] * 10, "ssr": [1] * 20}, group="p"), allow_nan=False))
+    target = {arm["method"]: arm["target"] for arm in summary["arms"]}
+    assert target == {"base": [0.0, None, None], "sft": [0.5, None, None], "ssr": [1.0, None, None]}
+    assert "100.0 ±?" in printed(summary) and "±?: no interval (one group)" in caption(summary)
+    assert "+50.0 (no interval: one group; p 1) on the target" in headline(summary)
+    assert "with this one group, and about" in too_few(summary)
+    assert "than sft (no interval: one group, p = 1.000: no clear difference)" in sentence(summary)
+    for figure in (plot_pareto(summary), plot_skills(summary)):
+        figure.canvas.draw()
+        matplotlib.pyplot.close(figure)
+    write_json(tmp_path / "summary.json", summary)
+    assert "no interval: one group" in page(tmp_path, [])
+
+
+def test_a_figure_that_is_no_share_says_why_it_has_no_interval():
+    d = {"words": [1.5, None, None], "intervals": {"words": "none: too few items"}}
+    assert with_p(d, "words", "number") == "+1.50 (no interval: too few items)"
+    assert with_p({"words": [1.5, None, None]}, "words", "number") == "+1.50 (no interval)"
+
+
+@pytest.mark.parametrize("items, alike, said", [(40, 0.5, True), (4000, 0.9, False), (400, 1.0, False)])
+def test_the_headline_says_when_items_are_too_few_to_tell(items, alike, said):
+    "Two methods that are equally good, and disagree on so many items."
+    first = [i % 2 for i in range(items)]
+    second = [right if i < alike * items else 1 - right for i, right in enumerate(first)]
+    summary = a_small_run(items, {"base": first, "sft": first, "ssr": second})
+    assert ("Too few items to tell ssr from sft: on the target" in headline(summary)) == said == bool(too_few(summary))
+    needed = chief(summary)["power"]["target"]["needed"]
+    assert not said or f"about {needed:,} are needed for 80%" in headline(summary)
+    assert too_few({**summary, "differences": [{k: v for k, v in d.items() if k != "power"}
+                                               for d in summary["differences"]]}) == "", "an earlier version's summary"
+
+
+def test_a_difference_that_was_seen_is_not_told_that_items_are_few():
+    summary = a_small_run(30, {"base": [0] * 30, "sft": [0] * 30, "ssr": [1] * 25 + [0] * 5})
+    assert chief(summary)["power"]["target"]["power"] < 0.8 and too_few(summary) == ""
 
 
 # --- small things

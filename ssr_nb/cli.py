@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['app', 'Plugins', 'Debug', 'Responses', 'Verdicts', 'Out', 'Adapter', 'main', 'Answering', 'Sampling', 'Remote',
            'respond', 'LlmFlags', 'judge', 'calibrate', 'Files', 'rehearse', 'train', 'Evaluated', 'evaluate',
-           'Benchmarking', 'benchmark', 'card', 'merge', 'compare', 'demo', 'report', 'env']
+           'Benchmarking', 'benchmark', 'card', 'merge', 'compare', 'demo', 'report', 'models', 'env']
 
 # %% ../nbs/11_cli.ipynb #5130f3eb
 import os
@@ -147,8 +147,8 @@ def _named(loading: Loading, source: Source | None = None) -> Loading:
     Raises ValueError for others without one."""
     if loading.model is None and (source is None or source.task.name != DEFAULT_TASK):
         what = f" for {source.examples}" if source else ""
-        raise ValueError(f"found no --model{what}; expected the base model: a folder, a name of the hub, or "
-                         f"{DEFAULT_TASK}, the embedded one")
+        raise ValueError(f"found no --model{what}; expected the base model: a short name (ssr models), a folder, "
+                         f"a GGUF file, a name of the hub, or {DEFAULT_TASK}, the embedded one")
     return loading
 
 
@@ -535,6 +535,14 @@ def report(run: Annotated[Path, typer.Argument(help="The folder of a finished ru
     ("The table of a finished run, its pictures (PNG), and one self-contained page with "
      "the answers: report.html.")
     _show(run)
+
+# %% ../nbs/11_cli.ipynb #26ff9f6c
+@app.command(epilog="Example: ssr models")
+def models() -> None:
+    "Small chat models for a laptop, a T4 and a larger GPU: parameters, licence, memory, where from."
+    from ssr_nb.small_models import models_table
+
+    print(*models_table(), sep="\n")
 
 # %% ../nbs/11_cli.ipynb #0086a2c1
 @app.command(epilog="Example: ssr env")

@@ -28,6 +28,7 @@ from .chat import prepare_tokenizer
 from .machine import (ModelError, OutOfMemory, choose_device, choose_dtype, fastest_threads, first_line,
                             peak_memory, processes, quiet_libraries, ran_out, readable, set_threads)
 from .settings import BACKENDS, MODELS, Loading, default_model
+from .small_models import converted, package_hint
 from .tables import one_of
 
 # %% ../nbs/03b_models.ipynb #59272c8f
@@ -92,6 +93,7 @@ class LanguageModel:
     dtype: torch.dtype
     notes: list[str] = field(default_factory=list)
     adapter: str = ""  # the folder's name, where an adapter was loaded
+    source: dict[str, str] = field(default_factory=dict)  # of a GGUF file: its name (`file`) and its `sha256`
 
     @property
     def title(self) -> str:
@@ -126,10 +128,13 @@ def _hub_answers(seconds: float = 5.0) -> bool:
 
 # %% ../nbs/03b_models.ipynb #d631c55f
 def locate(name: str) -> tuple[str, bool]:
-    """Where the files of a model are: a folder or a hub id, and whether only local files may be read.
+    """Where the files of a model are: a folder, a GGUF file or a hub id, and whether only local files may be read.
     Raises ModelError."""
     default_model()  # so that the table is filled
-    folder = Path(MODELS[name].path() if name in MODELS else name).expanduser()
+    asked = MODELS[name].path() if name in MODELS else name
+    folder = Path(asked).expanduser()
+    if folder.is_file():
+        return str(folder), True
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             adapter = (folder / "adapter_config.json").is_file()
@@ -137,12 +142,18 @@ def locate(name: str) -> tuple[str, bool]:
                              "its base model here, then load_adapter" if adapter
                              else "a folder with config.json, weights and tokenizer")
         return str(folder), True
+    if _on_hub(asked):
+        return asked, not _hub_answers()
     if name in MODELS:
         raise ModelError(name, f"no folder {str(folder)!r}, where its row points", "the folder of its files")
-    if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or not name:
-        raise ModelError(name, "no such folder",
-                         f"{one_of(MODELS, name)}; or a folder with config.json, or a model's id on the hub")
-    return name, not _hub_answers()
+    raise ModelError(name, "no such file" if folder.suffix == ".gguf" else "no such folder", f"{one_of(MODELS, name)}; "
+                     "or a folder with config.json, a GGUF file, or a model's id on the hub")
+
+
+def _on_hub(asked: str | Path) -> bool:
+    """Whether what isn't here may be a name on the hub, NAME or OWNER/NAME."""
+    return (isinstance(asked, str) and asked != "" and asked.count("/") <= 1 and not asked.endswith(".gguf")
+            and not asked.startswith((".", "~", "/")) and not Path(asked).is_absolute())
 
 # %% ../nbs/03b_models.ipynb #a59cff6e
 def unsloth_checkpointing(device: str) -> str | bool:
@@ -203,18 +214,27 @@ def _not_loaded(name: str, where: str, local: bool, dtype: torch.dtype, four_bit
                            f"{'' if four_bit else 'load_in_4bit, or '}a smaller model")
     if local and Path(where).is_dir():
         return ModelError(name, first_line(error), "a folder that holds a whole model")
+    hint = package_hint(name)
     near = get_close_matches(name, MODELS, n=1)
     meant = f" (did you mean {near[0]!r}?)" if near else ""
     return ModelError(name, first_line(error), ("a model in the local cache, the hub being out of reach" if local
-                                                else "a causal language model on the hub") + meant)
+                                                else "a causal language model on the hub") + hint + meant)
+
+# %% ../nbs/03b_models.ipynb #4c4025a1
+def _as_folder(where: str) -> tuple[str, dict[str, str]]:
+    """The folder made from a GGUF file, and which file that was; anything else as it is."""
+    if not Path(where).is_file():
+        return where, {}
+    folder = converted(where)
+    return str(folder), {"file": Path(where).name, "sha256": folder.name}
 
 # %% ../nbs/03b_models.ipynb #1ff8ee75
 def load_model(name: str | Path | None = None, backend: str = "auto", device: str = "auto",
                dtype: str | torch.dtype = "auto",
                chat_template: str | None = None, max_length: int = 2048, load_in_4bit: bool = False,
                thinking: bool = False) -> LanguageModel:
-    """A base model by name: a row of `MODELS`, a folder, or a hub id; the default where there is no name.
-    Remote code is never run.
+    """A base model by name: a row of `MODELS`, a folder, a GGUF file (converted once, then from the cache), or a hub
+    id; the default where there is no name. Remote code is never run.
 
     `max_length` (tokens) is what Unsloth prepares for: prompt and answer may not be longer together.
     `load_in_4bit` needs bitsandbytes; `thinking` lets a model think that can be told not to. Raises ModelError
@@ -229,6 +249,7 @@ def load_model(name: str | Path | None = None, backend: str = "auto", device: st
         raise ModelError(name, f"load_in_4bit, and {obstacle}",
                          "bitsandbytes: pip install 'ssr-nb[gpu]'; or load_in_4bit=False")
     backend, why = choose_backend(backend, device)
+    where, source = _as_folder(where)  # only now: to convert imports what must come after Unsloth
     try:
         with quiet_libraries():
             load = _from_unsloth if backend == "unsloth" else _from_transformers
@@ -238,7 +259,7 @@ def load_model(name: str | Path | None = None, backend: str = "auto", device: st
     model.requires_grad_(False).eval()
     # out of a processor
     tokenizer = prepare_tokenizer(getattr(tokenizer, "tokenizer", tokenizer), name, chat_template, thinking)
-    return LanguageModel(model, tokenizer, name, backend, device, dtype, [f"{backend}: {why}"])
+    return LanguageModel(model, tokenizer, name, backend, device, dtype, [f"{backend}: {why}"], source=source)
 
 # %% ../nbs/03b_models.ipynb #7f732d3f
 def load_with(loading: Loading) -> LanguageModel:
@@ -292,4 +313,5 @@ def describe(lm: LanguageModel) -> dict[str, Any]:
         "dtype": str(lm.dtype).removeprefix("torch."), "parameters": sum(p.numel() for p in parameters),
         "trainable": sum(p.numel() for p in parameters if p.requires_grad), "threads": torch.get_num_threads(),
         "peak memory": readable(peak_memory(lm.device)), "versions": versions,
+        **({"source": lm.source} if lm.source else {}),
     }

@@ -19,11 +19,13 @@ from .tables import Table, load_plugins, one_of
 # %% ../nbs/00d_settings.ipynb #7f48672a
 @dataclass(frozen=True)
 class BaseModel:
-    """A base model with a short name: `path` gives the folder of its files when it is needed."""
+    """A base model with a short name: `path` gives the folder of its files, a GGUF file or a name on the hub when it
+    is needed. The package's own row with `default` is taken where no model is named."""
 
     name: str
     path: Callable[[], str | Path]
     summary: str = ""
+    default: bool = False
 
 
 MODELS: Table[BaseModel] = Table("model")
@@ -32,7 +34,7 @@ MODELS: Table[BaseModel] = Table("model")
 def default_model() -> BaseModel:
     """The base model where none is named: the package's own, the embedded one."""
     load_plugins()
-    own = [row for name, row in MODELS.items() if MODELS.origins[name] == ""]
+    own = [row for name, row in MODELS.items() if row.default and MODELS.origins[name] == ""]
     if not own:
         raise RecordError(None, None, "no name of a model, and none that is the package's own", one_of(MODELS))
     return own[0]
@@ -46,7 +48,8 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 class Loading:
     """How a base model is loaded, by `ssr_nb.models.load_with`. Raises ValueError for a setting that makes no sense."""
 
-    model: str | None = option(None, "The base model: a short name, a folder, or a name on the hub.")
+    model: str | None = option(None, "The base model: a short name (see ssr models), a folder, a GGUF file, or a name "
+                               "on the hub.")
     backend: str = option("auto", "What loads and trains it; auto takes Unsloth where it is there.", one_of=BACKENDS)
     device: str = option("auto", "Where it runs: auto, cpu, cuda, cuda:1 and so on.")
     dtype: str = option("auto", "In which numbers; auto is float32 on a CPU and 16 bits on a GPU.", one_of=DTYPES)

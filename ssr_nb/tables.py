@@ -82,7 +82,8 @@ def _load(key: str, load: Callable[[], Any]) -> None:
 
 # %% ../nbs/00b_tables.ipynb #2fd924f5
 # the package's modules that add rows to the tables of others
-OWN = ("ssr_nb.tasks", "ssr_nb.llm_judge", "ssr_nb.code_judge", "ssr_nb.math_judge")
+OWN = ("ssr_nb.tasks", "ssr_nb.llm_judge", "ssr_nb.code_judge", "ssr_nb.math_judge",
+       "ssr_nb.small_models")
 GROUP = "ssr_nb"  # the group of entry points by which installed packages add rows
 
 

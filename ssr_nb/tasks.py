@@ -167,8 +167,8 @@ MICROWORLD = Task(DEFAULT_TASK, _microworld, "micro", splits=("train", "validati
 
 JUDGES.add(Judge("micro", lambda: micro, "the micro-world's own: the content is right, whatever the wording"),
            replace=True)
-MODELS.add(BaseModel(DEFAULT_TASK, lambda: MODEL_PATH, "the base model of the micro-world, 0.8 million weights"),
-           replace=True)
+MODELS.add(BaseModel(DEFAULT_TASK, lambda: MODEL_PATH, "the base model of the micro-world, 0.8 million weights",
+                     default=True), replace=True)
 for table, name in ((JUDGES, "micro"), (MODELS, DEFAULT_TASK)):
     table.origins[name] = ""  # the package's own rows, also where this module is imported by hand
 

@@ -238,6 +238,7 @@ def save_trained(trained: Trained, folder: str | Path, mark: str = "", method: s
 
     record = {"fingerprint": mark, "method": method, "name": name, "model": trained.lm.name,
               "targets": trained.targets, "settings": asdict(trained.settings),
+              **({"source": trained.lm.source} if trained.lm.source else {}),  # the file, where the base was a GGUF file
               **({"loading": loading} if loading is not None else {}), "losses": trained.losses}
     with replacing_folder(folder) as beside:
         save_adapter(trained.lm, beside)

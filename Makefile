@@ -42,14 +42,16 @@ test: export OMP_NUM_THREADS ?= 1
 test: $(VENV)/.ready-to-develop
 	@echo "== the export is current, the notebooks are clean, the README is current"
 	@$(BIN)/python -m pytest -q tests/test_project.py
-	@echo "== every notebook runs"
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/nbdev_test --n_workers 2 --do_print
+	@echo "== every notebook runs, each in a process of its own: what one adds to a table, another must not find"
+	@find nbs -name '*.ipynb' -not -path '*/.*' | sort | PATH="$(CURDIR)/$(BIN):$$PATH" xargs -P 2 -I NOTEBOOK \
+	  $(BIN)/nbdev_test --n_workers 0 --do_print --path NOTEBOOK
 	@echo "== tests and doctests"
 	@$(BIN)/python -m pytest -q --durations=8 --doctest-modules ssr_nb tests --ignore tests/test_project.py
 
 # The cells and tests that take minutes (none needs a GPU unless it says so).
 test-slow: $(VENV)/.ready-to-develop
-	@PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 1 --do_print --flags slow
+	@find nbs -name '*.ipynb' -not -path '*/.*' | sort | PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 xargs -I NOTEBOOK \
+	  $(BIN)/nbdev_test --n_workers 0 --do_print --flags slow --path NOTEBOOK
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slow --durations=8 tests
 
 export: $(VENV)/.ready-to-develop

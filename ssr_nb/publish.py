@@ -145,6 +145,12 @@ def _settings_lines(record: dict[str, Any]) -> list[str]:
             *[f"| {name} | {_line(value)} |" for name, value in record["settings"].items()],
             *[f"| {name} (loading) | {_line(value)} |" for name, value in loading.items()]]
 
+# %% ../nbs/10c_publish.ipynb #0d3aa8bd
+def _source_lines(record: dict[str, Any]) -> list[str]:
+    """Which file the base model was read from, where it was one."""
+    source = record.get("source")
+    return [f"Base model read from `{_line(source['file'])}`, SHA-256 `{source['sha256']}`.", ""] if source else []
+
 # %% ../nbs/10c_publish.ipynb #f146974f
 def model_card(record: dict[str, Any], scores: list[Score] = (), base_scores: list[Score] = (), data: str = "",
                merged: bool = False) -> str:
@@ -160,7 +166,7 @@ def model_card(record: dict[str, Any], scores: list[Score] = (), base_scores: li
     lines += ["## Scores", "", "In percent; intervals by bootstrap over items, or over groups of items that "
               "belong together; where these are few or all alike, score intervals (Wilson's, Tango's).", "",
               *score_table(scores, base_scores), ""] if scores else []
-    return "\n".join([*lines, "## Training", "", *_settings_lines(record), ""])
+    return "\n".join([*lines, "## Training", "", *_source_lines(record), *_settings_lines(record), ""])
 
 
 def write_card(adapter: str | Path, scores: list[Score] = (), base_scores: list[Score] = (), data: str = "",

@@ -26,8 +26,9 @@ def _verdict(example: Example, label: str, reason: str, judge: str, score: float
     return Verdict(example.id, label, score, reason, judge)
 
 # %% ../nbs/05_rules.ipynb #40037316
-def _letters(text: str) -> int:
-    return len(re.findall(r"(?<=\s)A\b", bare(text)))
+def _letters(text: str, letter: str) -> int:
+    """How often a letter by itself stands in a text, but not as its first word, where it may be an article."""
+    return len(re.findall(rf"(?<=\s){letter}\b", bare(text)))
 
 
 def what_is_lost(said: str, gold: str) -> str:
@@ -39,10 +40,10 @@ def what_is_lost(said: str, gold: str) -> str:
     """
     if marks(said) != marks(gold):
         return "other signs"
-    if _letters(said) != _letters(gold) and not bare(said).islower():
+    if _letters(said, "[Aa]") < _letters(gold, "A") or _letters(gold, "[Aa]") < _letters(said, "A"):
         return "the letter A"
-    words = lambda text: re.findall(r"[^\W\d_]+", text)
-    if any(w.isupper() and len(w) > 1 and w.lower() in FUNCTION and w not in words(said) for w in words(gold)):
+    acronyms = {word for word in re.findall(r"(?<![\w&.'-])[A-Z]{2,}(?![\w&'-])", gold) if word.lower() in FUNCTION}
+    if acronyms - set(re.findall(r"\w+", said)):
         return "other capitals"
     return "a question mark" if re.search(r"\?[^\w\s]*\s*$", said) and "?" not in gold else ""
 
@@ -64,7 +65,8 @@ def exact(example: Example, answer: str) -> Verdict:
                     f"another answer: {brief(said)}, gold {brief((golds(example) or [''])[0])}", "exact", 0.0)
 
 # %% ../nbs/05_rules.ipynb #74d4dcb8
-_TURNS = frozenset("not no never nor neither without except non cannot nt dont doesnt isnt wasnt".split())
+_TURNS = frozenset("""not no never none nothing nobody nor neither nowhere hardly without except non cannot nt dont doesnt isnt
+    wasnt""".split())
 
 
 def another_word(said: str, gold: str) -> str:

@@ -248,7 +248,8 @@ def governed(place: Place, known: Known) -> str:
         return f"behind {word!r}"
     if word == "of" and earlier and earlier[-1] not in _OF | FUNCTION and not known.asks(earlier[-1]):
         return f"as {earlier[-1]!r} of gold"
-    if not place.is_name or place.words[place.first - 1].shown[-1] in ",;:" or known.asks(word):
+    asked = known.asks(word) and word not in PREPOSITIONS
+    if not place.is_name or place.words[place.first - 1].shown[-1] in ",;:" or asked:
         return ""
     if word in PREPOSITIONS and word != "of" and word not in _PLACES_A_NAME and not (earlier and known.asks(earlier[-1])):
         return f"behind {word!r}"

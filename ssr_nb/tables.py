@@ -131,6 +131,7 @@ class Table(dict[str, Row], Generic[Row]):
     def __init__(self, kind: str, rows: Iterable[Row] = ()):
         super().__init__({row.name: row for row in rows})
         self.kind, self.origins = kind, dict.fromkeys(self, "")
+        self.home = sys._getframe(1).f_globals["__name__"]  # the module that holds it
         Table.every[kind] = self
 
     def add(self, row: Row, replace: bool = False) -> Row:
@@ -152,12 +153,17 @@ class Table(dict[str, Row], Generic[Row]):
         return self[name]
 
     @classmethod
-    def of_kind(cls, kind: str) -> "Table":
-        """The table of that kind in this process."""
+    def of_kind(cls, kind: str, home: str = "") -> "Table":
+        """The table of that kind in this process, where the module `home` makes it unless it is there.
+        Raises RecordError where it isn't."""
+        if kind not in cls.every and home not in ("", "__main__"):
+            importlib.import_module(home)
+        if kind not in cls.every:
+            raise RecordError(None, None, f"a row for a table of {kind!r}", one_of(cls.every, kind))
         return cls.every[kind]
 
     def __reduce__(self):  # a table isn't copied: a function that uses one finds that of its own process
-        return Table.of_kind, (self.kind,)
+        return Table.of_kind, (self.kind, self.home)
 
 # %% ../nbs/00b_tables.ipynb #7aed095f
 def pack_rows() -> bytes:
@@ -169,7 +175,7 @@ def pack_rows() -> bytes:
     for table in Table.every.values():
         for name in (n for n, origin in table.origins.items() if origin == "here" and n in table):
             try:
-                packed.append((table.kind, cloudpickle.dumps(table[name])))
+                packed.append((table.kind, table.home, cloudpickle.dumps(table[name])))
             except Exception as error:  # what a row may hold, and why it can't be packed, are without number
                 raise RecordError(None, None, f"{table.kind} {name!r}, which can't be sent to another process "
                                   f"({type(error).__name__}: {error})",
@@ -182,5 +188,5 @@ def unpack_rows(packed: bytes) -> None:
     import cloudpickle
 
     load_plugins()
-    for kind, row in cloudpickle.loads(packed):
-        Table.every[kind].add(cloudpickle.loads(row), replace=True)
+    for kind, home, row in cloudpickle.loads(packed):
+        Table.of_kind(kind, home).add(cloudpickle.loads(row), replace=True)

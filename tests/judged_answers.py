@@ -1052,6 +1052,57 @@ squad | it rained for 3 days over the hills and the wide valley | it rained for 
 squad | the red house behind the old mill by the river bank | the blue house behind the old mill by the river bank
 squad | non-smoking | smoking
 squad | CO2 | CO
+exact | e^x | ex
+exact | a/b | ab
+exact | x_1 | x1
+exact | ~5 | 5
+exact | #3 | 3
+exact | A* | A
+exact | 10^6 | 106
+exact | m/s | ms
+exact | 1,5 | 15
+exact | 2.0 | 20
+exact | 0.05 | 005
+exact | -0.5 | 0.5
+exact | +5 | -5
+exact | 5+ | 5-
+exact | 10% | 10
+exact | €10 | 10
+exact | 10 € | 10 $
+exact | < 5 | > 5
+exact | ≤5 | ≥5
+exact | a<b | a>b
+exact | a=b | ab
+exact | 3-2 | 32
+exact | 3:2 | 3.2
+exact | 2024-01-02 | 20240102
+exact | 1/4 | 14
+exact | 192.168.0.1 | 19216801
+exact | v1.2 | v12
+exact | not guilty | guilty
+exact | Type A | Type
+exact | Group A | group
+exact | A | An
+exact | IS | is
+exact | IN | in
+exact | H2SO4 | H2SO3
+exact | Na+ | Na
+exact | Na+ | Na-
+exact | F♯ | F
+exact | 5° | 5
+exact | 5'6" | 56
+exact | Paris | Paris?
+squad | 1e6 | 1e-6
+squad | 7:30 | 730
+squad | >= 3 | <= 3
+squad | IT | it
+squad | A+ | A
+squad | pre-war | war
+squad | -40 | 40
+squad | the man who did it | the man who did not do it
+squad | Henry VIII of England who married Anne Boleyn in London town | Henry VII of England who married Anne Boleyn in London town
+squad | all of the seven members of the crew of the ship survived | none of the seven members of the crew of the ship survived
+squad | the left bank of the river near the old stone bridge there | the right bank of the river near the old stone bridge there
 """
 
 # the same answer in other writing
@@ -1093,6 +1144,29 @@ squad | 10th and 11th centuries | in the 10th and 11th centuries
 squad | C++ | C++
 squad | 东京塔 | 东京塔。
 squad | A | (A).
+exact | AT&T | at&t
+exact | O'Neill | oneill
+exact | $1,000 | $1000
+exact | Côte d’Ivoire | Côte d'Ivoire
+exact | e-mail | email
+exact | The Beatles | beatles
+exact | U.S. | US
+exact | New York | new york!
+exact | 1,000,000 | 1000000
+exact | Tōkyō | Tōkyō
+exact | 서울 | 서울.
+exact | ¿Qué? | Qué
+exact | «Paris» | Paris
+exact | Москва | москва
+exact | Αθήνα | Αθήνα.
+exact | B | (B)
+exact | B | b)
+exact | 3.14 | 3.14.
+squad | the Eiffel Tower | Eiffel Tower.
+squad | naïveté | Naïveté
+squad | 北京大学 | 北京大学。
+squad | the big red house on the hill | big red house on the hill
+squad | in 1066 | in 1066.
 """
 
 # gold looks like a refusal, and the answer is one
@@ -1115,6 +1189,22 @@ squad | None of the Above | None
 exact | The answer was not given to the press. | The answer is not given.
 contains | I can't help you without your order number. | I can't answer.
 squad | It can't be answered by yes or no. | It can't be answered.
+exact | Don't Know Much | I don't know.
+squad | They can't be found on land. | It can't be found.
+exact | No answer came from the tower. | No answer.
+contains | The question was not answered. | It can't be answered.
+squad | The unknown man | unknown
+exact | Not Available | n/a
+contains | It is not stated on the label. | It is not stated.
+squad | He does not know the way. | I do not know.
+exact | nothing | No answer
+exact | none | The passage does not say.
+contains | unknown | The passage does not say.
+squad | I don't have any brothers. | I don't know.
+exact | Nobody knows. | Unknown.
+squad | It's not mentioned in the will. | Not mentioned.
+exact | We do not give refunds. | The text does not give that.
+contains | The passage is closed in winter. | The passage does not say.
 """
 
 # formulas that differ, or that offer a choice

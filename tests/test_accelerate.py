@@ -59,7 +59,7 @@ def test_the_command_in_two_processes_is_the_command_in_one(tmp_path):
     write_records(tmp_path / "targets.jsonl", rehearse(target_examples(60, "train"), [], [], "sft"))
 
     def command(out: str) -> list[str]:  # an epoch is three batches of 16 and one of 12
-        return ["train", "--targets", str(tmp_path / "targets.jsonl"), "--backend", "transformers", "--steps", "10",
+        return ["train", "--targets", str(tmp_path / "targets.jsonl"), "--model", "microworld", "--backend", "transformers", "--steps", "10",
                 "--learning-rate", "1e-3", "--threads", "1", "--method", "stm", "--checkpoint-every", "4", "--out",
                 str(tmp_path / out / "adapter")]
 

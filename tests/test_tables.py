@@ -71,3 +71,28 @@ def test_a_plugin_that_is_not_there_is_named():
         load_plugins(["nowhere/plugin.py"])
     with pytest.raises(RecordError, match="no_such_package"):
         load_plugins(["no_such_package"])
+
+
+def test_a_row_finds_its_table_in_a_process_that_has_not_imported_it():
+    "Each kind of the package's tables, packed here and unpacked where nothing but `tables` was imported."
+    from dataclasses import replace
+
+    from ssr_nb.losses import LOSSES
+    from ssr_nb.rehearse import METHODS
+    from ssr_nb.tables import Table, pack_rows
+
+    added = [(LOSSES, replace(LOSSES["nll"], name="nll-again")), (METHODS, replace(METHODS["ssr"], name="ssr-again"))]
+    for table, row in added:
+        table.add(row)
+    try:
+        packed = pack_rows()
+    finally:
+        for table, row in added:
+            del table[row.name]
+    code = ("import sys\nfrom ssr_nb.tables import Table, unpack_rows\n"
+            "unpack_rows(sys.stdin.buffer.read())\n"
+            "print(*sorted(name for table in Table.every.values() for name in table if name.endswith('-again')))")
+    done = subprocess.run([sys.executable, "-c", code], input=packed, capture_output=True)
+    assert done.stdout.decode().split() == ["nll-again", "ssr-again"], done.stderr.decode()[-600:]
+    with pytest.raises(RecordError, match="a table of 'lmap'"):
+        Table.of_kind("lmap")

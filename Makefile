@@ -46,7 +46,7 @@ test: $(VENV)/.ready-to-develop
 	@find nbs -name '*.ipynb' -not -path '*/.*' | sort | PATH="$(CURDIR)/$(BIN):$$PATH" xargs -P 2 -I NOTEBOOK \
 	  $(BIN)/nbdev_test --n_workers 0 --do_print --path NOTEBOOK
 	@echo "== tests and doctests"
-	@$(BIN)/python -m pytest -q --durations=8 --doctest-modules ssr_nb tests --ignore tests/test_project.py
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=8 --doctest-modules ssr_nb tests --ignore tests/test_project.py
 
 # The cells and tests that take minutes (none needs a GPU unless it says so).
 test-slow: $(VENV)/.ready-to-develop

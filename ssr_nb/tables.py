@@ -175,7 +175,7 @@ def pack_rows() -> bytes:
     for table in Table.every.values():
         for name in (n for n, origin in table.origins.items() if origin == "here" and n in table):
             try:
-                packed.append((table.kind, table.home, cloudpickle.dumps(table[name])))
+                packed.append((table.kind, table.home, name, cloudpickle.dumps(table[name])))
             except Exception as error:  # what a row may hold, and why it can't be packed, are without number
                 raise RecordError(None, None, f"{table.kind} {name!r}, which can't be sent to another process "
                                   f"({type(error).__name__}: {error})",
@@ -184,9 +184,13 @@ def pack_rows() -> bytes:
 
 
 def unpack_rows(packed: bytes) -> None:
-    """Add the rows that another process packed."""
+    """Add the rows that another process packed. Raises RecordError naming the row that can't be read here."""
     import cloudpickle
 
     load_plugins()
-    for kind, home, row in cloudpickle.loads(packed):
-        Table.of_kind(kind, home).add(cloudpickle.loads(row), replace=True)
+    for kind, home, name, row in cloudpickle.loads(packed):
+        try:
+            Table.of_kind(kind, home).add(cloudpickle.loads(row), replace=True)
+        except ImportError as error:  # a function is sent as the name of its module, which isn't found here
+            raise RecordError(None, None, f"{kind} {name!r}, which this process can't read ({error})",
+                              "a row whose module every process finds, or one that a plug-in adds") from error

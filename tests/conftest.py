@@ -49,3 +49,22 @@ def small_llama(tmp_path_factory) -> Path:
     "A small Llama whose tokenizer was trained on plain English."
     texts = [path.read_text() for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md")]
     return make_small_llama(tmp_path_factory.mktemp("llama"), texts)
+
+
+@pytest.fixture(autouse=True)
+def tables_as_they_were():
+    """A row that a test adds to a table is gone after it: what is added by hand is sent to every worker, and a
+    row of one test has no business in the processes of another."""
+    from ssr_nb.tables import Table
+
+    before = {kind: (dict(table), dict(table.origins)) for kind, table in Table.every.items()}
+    yield
+    for kind, (rows, origins) in before.items():
+        table = Table.every[kind]
+        for name in [name for name in table if table.origins[name] == "here" and origins.get(name) != "here"]:
+            del table[name]
+        for name, row in rows.items():
+            if table.get(name) is not row:
+                dict.__setitem__(table, name, row)
+        later = {name: origin for name, origin in table.origins.items() if name in table and name not in origins}
+        table.origins = origins | later

@@ -96,3 +96,19 @@ def test_a_row_finds_its_table_in_a_process_that_has_not_imported_it():
     assert done.stdout.decode().split() == ["nll-again", "ssr-again"], done.stderr.decode()[-600:]
     with pytest.raises(RecordError, match="a table of 'lmap'"):
         Table.of_kind("lmap")
+
+
+def test_a_row_of_a_module_that_another_process_lacks_is_named(tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    from ssr_nb.losses import LOSSES
+    from ssr_nb.tables import pack_rows
+
+    (tmp_path / "only_here.py").write_text("def bent(logits, labels, base_logits, own):\n    return logits\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    from only_here import bent
+
+    LOSSES.add(replace(LOSSES["nll"], name="bent", token_loss=bent))
+    code = "import sys\nfrom ssr_nb.tables import unpack_rows\nunpack_rows(sys.stdin.buffer.read())\n"
+    done = subprocess.run([sys.executable, "-c", code], input=pack_rows(), capture_output=True)
+    assert "loss 'bent', which this process can't read (No module named 'only_here')" in done.stderr.decode()

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['app', 'Plugins', 'Debug', 'Responses', 'Verdicts', 'Out', 'Adapter', 'main', 'Answering', 'Sampling', 'Remote',
            'respond', 'LlmFlags', 'judge', 'calibrate', 'Files', 'rehearse', 'train', 'Evaluated', 'evaluate',
-           'Benchmarking', 'benchmark', 'card', 'merge', 'compare', 'demo', 'report', 'models', 'env']
+           'Benchmarking', 'benchmark', 'card', 'merge', 'compare', 'demo', 'report', 'Margins', 'gate', 'models',
+           'env']
 
 # %% ../nbs/11_cli.ipynb #5130f3eb
 import os
@@ -535,6 +536,36 @@ def report(run: Annotated[Path, typer.Argument(help="The folder of a finished ru
     ("The table of a finished run, its pictures (PNG), and one self-contained page with "
      "the answers: report.html.")
     _show(run)
+
+# %% ../nbs/11_cli.ipynb #db9e8121
+@dataclass(frozen=True)
+class Margins:
+    "What a tuned model is asked to show."
+    may_lose: float = option(2.0, "Points that general abilities may lose.", at_least=0, at_most=100)
+    must_gain: float = option(0.0, "Points that the task must gain.", at_least=0, at_most=100)
+    each: bool = option(False, "Every general task must keep the margin by itself.")
+    method: str | None = option(None, "The method of the run that would go out; the only one if it isn't given.")
+    rate: float | None = option(None, "Its learning rate; the best on validation if it isn't given.", above=0)
+
+
+@app.command(epilog="Example: ssr gate runs/mine --method ssr --may-lose 2 --must-gain 3")
+@expanded
+def gate(margins: Margins,
+         run: Annotated[Optional[Path], typer.Argument(help="A run's folder, unless scores are given.")] = None,
+         scores: Annotated[Optional[Path], typer.Option(
+             help="Scores of the tuned model: a file, or a folder of lm-eval's samples.")] = None,
+         base_scores: Annotated[Optional[Path], typer.Option(help="The base model's, on the same items.")] = None,
+         out: Annotated[Optional[Path], typer.Option(help="Write the findings as JSON.")] = None) -> None:
+    ("May this model go out? Status 0: yes; 3: no; 4: too few items to tell. By paired intervals: general "
+     "abilities lose at most so much, the task gains at least so much.")
+    from ssr_nb.gate import STATUS, scores_for_gate, write_gate
+    from ssr_nb.gate import gate as decide
+
+    found = decide(scores_for_gate(run, scores, base_scores), **vars(margins))
+    print(*found.findings, found.outcome, sep="\n")
+    if out:
+        write_gate(found, out)
+    raise typer.Exit(STATUS[found.outcome])
 
 # %% ../nbs/11_cli.ipynb #26ff9f6c
 @app.command(epilog="Example: ssr models")

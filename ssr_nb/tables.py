@@ -83,7 +83,7 @@ def _load(key: str, load: Callable[[], Any]) -> None:
 # %% ../nbs/00b_tables.ipynb #2fd924f5
 # the package's modules that add rows to the tables of others
 OWN = ("ssr_nb.tasks", "ssr_nb.llm_judge", "ssr_nb.code_judge", "ssr_nb.math_judge",
-       "ssr_nb.small_models")
+       "ssr_nb.small_models", "ssr_nb.sparing")
 GROUP = "ssr_nb"  # the group of entry points by which installed packages add rows
 
 
@@ -134,11 +134,13 @@ class Table(dict[str, Row], Generic[Row]):
         self.home = sys._getframe(1).f_globals["__name__"]  # the module that holds it
         Table.every[kind] = self
 
-    def add(self, row: Row, replace: bool = False) -> Row:
-        """Add a row under its name. Raises RecordError where the name is taken, unless `replace`."""
-        if row.name in self and not replace:
+    def add(self, row: Row, replace: bool = False, own: bool = False) -> Row:
+        """Add a row under its name. Raises RecordError where the name is taken, unless `replace`, or the row is the
+        package's `own`: its module may be run twice."""
+        if row.name in self and not replace and not own:
             raise RecordError(None, None, f"a {self.kind} named {row.name!r} already", "a new name")
         self[row.name] = row
+        self.origins[row.name] = "" if own else self.origins[row.name]
         return row
 
     def __setitem__(self, name: str, row: Row) -> None:
@@ -154,8 +156,7 @@ class Table(dict[str, Row], Generic[Row]):
 
     @classmethod
     def of_kind(cls, kind: str, home: str = "") -> "Table":
-        """The table of that kind in this process, where the module `home` makes it unless it is there.
-        Raises RecordError where it isn't."""
+        """The table of that kind in this process, made by the module `home`. Raises RecordError where there is none."""
         if kind not in cls.every and home not in ("", "__main__"):
             importlib.import_module(home)
         if kind not in cls.every:

@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -40,6 +41,54 @@ def in_a_child(stage, folder, kill_after=None) -> bool:
         time.sleep(0.001)
     assert os.waitstatus_to_exitcode(ended[1]) == 0, "the stage failed"
     return True
+
+
+def killed_at(stage, folder: Path, moment: int | None = None) -> int:
+    """Run stage(folder) in a child process that kills itself -9 at its moment-th step on the disk in that folder: before a
+    file is opened, moved, or removed. Gives how many steps it took when nothing killed it, else 0."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status, passed = 1, 0
+
+        def at_a_step(event, arguments):
+            nonlocal passed
+            if event in ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate") and any(
+                    str(folder) in os.fsdecode(a) for a in arguments if isinstance(a, (str, bytes, os.PathLike))):
+                passed += 1
+                if passed == moment:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        try:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, 2)
+            sys.addaudithook(at_a_step)
+            stage(folder)
+            os.write(writing, str(passed).encode())
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(writing)
+    ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    with open(reading) as told:
+        assert ended in (0, -signal.SIGKILL), "the stage failed"
+        return int(told.read() or 0)
+
+
+def check_moments(stage, tmp_path, chosen):
+    "A run that is killed at the moments that `chosen` picks of all its steps on the disk ends as one that isn't."
+    undisturbed = tmp_path / "undisturbed"
+    undisturbed.mkdir()
+    steps = killed_at(stage, undisturbed)
+    assert steps > 3
+    whole = files_of(undisturbed)
+    for moment in chosen(range(1, steps + 1)):
+        folder = tmp_path / "undisturbe2"  # as long a name, for messages and records
+        folder.mkdir()
+        if not killed_at(stage, folder, moment):
+            assert in_a_child(stage, folder)
+        assert files_of(folder) == whole, f"killed at step {moment} of {steps}"
+        shutil.rmtree(folder)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -99,7 +148,18 @@ def stages(tmp_path_factory):
         settings = TrainingSettings(learning_rate=1e-3, steps=24, batch_size=4, dropout=0.1, checkpoint_every=3)
         train(targets, lm, folder / "adapter", settings, progress=False)
 
-    return {"respond": responding, "judge": judging, "train": training}
+    def training_briefly(folder):
+        settings = TrainingSettings(learning_rate=1e-3, steps=4, batch_size=4, dropout=0.1, checkpoint_every=2)
+        train(targets[:8], lm, folder / "adapter", settings, progress=False)
+
+    def judging_few(folder):
+        judge(many[:5], answers[:5], judge="numeric", out=folder / "verdicts.jsonl")
+
+    def responding_briefly(folder):
+        respond(questions[:6], lm, folder / "responses.jsonl", max_new_tokens=4, batch_size=2, progress=False)
+
+    return {"respond": responding, "judge": judging, "train": training, "train briefly": training_briefly,
+            "judge few": judging_few, "respond briefly": responding_briefly}
 
 
 @pytest.mark.parametrize("name", ["respond", "judge", "train"])
@@ -113,9 +173,24 @@ def test_twenty_kills(stages, tmp_path, name):
     check_kills(stages[name], tmp_path, 20, seed=2)
 
 
+BRIEF = ["respond briefly", "judge few", "train briefly"]
+
+
+@pytest.mark.parametrize("name", BRIEF)
+def test_a_kill_between_the_last_step_and_the_result(stages, tmp_path, name):
+    "Of a training: when the last checkpoint is whole, while the adapter is put in place, while checkpoints go."
+    check_moments(stages[name], tmp_path, lambda all_of_them: [*all_of_them[-30::10], all_of_them[-1]])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BRIEF)
+def test_a_kill_at_every_step_on_the_disk(stages, tmp_path, name):
+    check_moments(stages[name], tmp_path, lambda all_of_them: all_of_them)
+
+
 def test_what_the_undisturbed_run_leaves(stages, tmp_path):
-    for stage in stages.values():
-        assert in_a_child(stage, tmp_path)
+    for name in ("respond", "judge", "train"):
+        assert in_a_child(stages[name], tmp_path)
     assert len(read_records(tmp_path / "responses.jsonl", Response)) == 96
     labels = [v.label for v in read_records(tmp_path / "verdicts.jsonl", Verdict)]
     assert len(labels) == 2500 and 0 < labels.count("correct") < 2500

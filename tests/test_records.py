@@ -9,11 +9,13 @@ import sys
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssr_nb.records import (Appender, Example, RecordError, Response, Score, Target, Verdict, from_row, iterate_lines,
-                            iterate_records, read_records, replacing, to_row, write_json, write_records)
+from ssr_nb.files import replacing
+from ssr_nb.records import (Appender, Example, RecordError, Response, Score, Target, Verdict, from_row,
+                            iterate_lines, iterate_records, read_json, read_records, to_row, write_json,
+                            write_records)
 
 TEXT = st.text(min_size=1).filter(lambda s: s.strip())
 
@@ -25,6 +27,7 @@ def test_an_example_survives_the_way_through_json(prompt, completion, extra):
     assert from_row(Example, json.loads(json.dumps(to_row(example)))) == example
 
 
+@settings(deadline=None)  # the disk takes what it takes
 @given(st.lists(st.text(), min_size=1, max_size=5))
 def test_any_text_survives_the_way_through_a_file(tmp_path_factory, texts):
     path = tmp_path_factory.mktemp("r") / "responses.jsonl"
@@ -65,7 +68,34 @@ def test_line_ends_inside_text_stay_inside_the_record(tmp_path):
     (b'{"id": "q", "label": "correct", "score": 1.5}\n', Verdict, 1, "from 0 to 1"),
     (b'{"id": "q", "prompt": "a", "completion": "b", "source": "silver"}\n', Target, 1,
      "own, paraphrase, gold, replay"),
-    (b'{"id": 7, "task": "t", "method": "m", "seed": 0, "score": 1}\n', Score, 1, "id to be a string"),
+    (b'{"id": true, "task": "t", "method": "m", "seed": 0, "score": 1}\n', Score, 1, "id to be a string"),
+    (b'{"id": 7.5, "response": "x"}\n', Response, 1, "id to be a string"),
+    (b'{"id": "q", "response": "x", "logprob": 1e999}\n', Response, 1, "found logprob = Infinity"),
+    (b'{"id": "q", "response": "x", "seen": [1, -Infinity]}\n', Response, 1, "found seen[1] = -Infinity"),
+    (b'{"id": ' + b"9" * 5000 + b', "response": "x"}\n', Response, 1, "found a number of 5,000 digits"),
+    (b'{"id": "q", "response": "x"}\n{"id": "p", "response": "x", "seen": 1' + b"0" * 300 + b'}\n', Response, 2, "at most 300 digits"),
+    (b'{"id": "q", "response": "x", "seen": {"a": [1e400]}}\n', Response, 1, "found seen.a[0] = Infinity"),
+    (b'{"id": "q", "response": "x", "seen": -1e400}\n', Response, 1, "found seen = -Infinity"),
+    (b'{"id": "q", "response": "x", "seen": ' + b"[" * 5000 + b"]" * 5000 + b'}\n', Response, 1, "nested too deep"),
+    (b'{"id": "q", "response": "x", "seen": ' + b'{"a": ' * 500 + b"1" + b"}" * 500 + b'}\n', Response, 1, "nested too deep"),
+    (b'{"id": "q", "response": "x", "logprob": [0.5]}\n', Response, 1, "logprob to be a number"),
+    (b'{"id": "q", "response": "x", "tokens": [7]}\n', Response, 1, "tokens to be a whole number"),
+    (b'{"id": "q", "response": "x", "sample": [7]}\n', Response, 1, "sample to be a whole number"),
+    (b'{"id": "q", "label": "correct", "sample": {"a": 7}}\n', Verdict, 1, "sample to be a whole number"),
+    (b'{"id": "q", "prompt": "a", "completion": "b", "source": "gold", "masked": 7}\n', Target, 1, "masked to be a list"),
+    (b'{"id": "q", "task": "t", "method": "m", "seed": 0, "score": [1]}\n', Score, 1, "score to be a number"),
+    (b'{"id": "q", "task": "t", "method": "m", "seed": [0], "score": 1}\n', Score, 1, "seed to be a whole number"),
+    (b'{"id": "q", "task": "t", "method": "m", "seed": 0, "score": 1, "kl_nats": [1]}\n', Score, 1, "kl_nats to be a number"),
+    (b'{"id": "q", "task": "t", "method": "m", "seed": 0, "score": 1, "gold_tokens": "9"}\n', Score, 1, "gold_tokens to be a"),
+    (b'{"id": "q", "task": "t", "method": "m", "seed": 0, "score": 1, "learning_rate": [1]}\n', Score, 1, "learning_rate to"),
+    (b'{"id": "q", "task": "t", "method": "m", "seed": 0, "score": 1, "group": ["a"]}\n', Score, 1, "group to be a string"),
+    (b'{"prompt": [{"role": "asistant", "content": "hi"}], "completion": "b"}\n', Example, 1, "mean 'assistant'"),
+    (b'{"id": "q", "prompt": [{"role": "wizard", "content": "hi"}], "completion": "b", "source": "gold"}\n', Target, 1,
+     "found the role 'wizard' in turn 0; expected one of system, user"),
+    (b'{"prompt": "half \\ud83d", "completion": "b"}\n', Example, 1, "half a character (U+D83D)"),
+    (b'{"id": "q", "prompt": [{"role": "user", "content": "a"}], "completion": "\\udc00", "source": "gold"}\n', Target, 1, "(U+DC00)"),
+    (b'{"messages": [{"role": "USER", "content": "hi"}, {"role": "assistant", "content": "ho"}]}\n', Example, 1,
+     "mean 'user'"),
     (b'{"id": "q", "task": "t", "method": "m", "seed": true, "score": 1}\n', Score, 1, "whole number"),
     (b'', Example, None, "at least one example"),
     (b'\n\n', Example, None, "at least one example"),
@@ -109,8 +139,8 @@ def test_a_failed_replacement_leaves_the_old_file_and_no_rubbish(tmp_path):
 def test_a_bad_line_in_the_middle_is_not_taken_for_a_torn_one(tmp_path):
     path = tmp_path / "r.jsonl"
     path.write_bytes(b'{"id": "q1", "resp\n{"id": "q2", "response": "x"}\n')
-    with pytest.raises(RecordError, match="line 1"):
-        Appender(path, Response)
+    with pytest.raises(RecordError, match="line 1"), Appender(path, Response):
+        pass
     assert path.read_bytes().startswith(b'{"id": "q1", "resp\n'), "nothing of the user's is thrown away"
 
 
@@ -149,12 +179,43 @@ def test_kill_minus_nine_loses_nothing_and_doubles_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("content, said", [
-    (gzip.compress(b'{"a": 1}\n' * 3)[:-9], "line 4: found EOFError|line 1: found EOFError"),
+    (gzip.compress(b'{"a": 1}\n' * 3, mtime=0)[:-9], "line 4: found EOFError|line 1: found EOFError"),
     (b'{"a": 1}\n', "line 1: found BadGzipFile.*expected a whole gzip file"),
-    (gzip.compress(b'{"a": 1}\n{"b"\n'), "line 2: found .*one JSON object a line"),
-    (gzip.compress(b'{"a": 1}\n' + b"[" * 100_000), "line 2: found values nested too deep")])
+    (gzip.compress(b'{"a": 1}\n{"b"\n', mtime=0), "line 2: found .*one JSON object a line"),
+    (gzip.compress(b'{"a": 1}\n' + b"[" * 100_000, mtime=0), "line 2: found values nested too deep")])
 def test_a_damaged_compressed_file_is_named_with_its_line(tmp_path, content, said):
     (tmp_path / "rows.jsonl.gz").write_bytes(content)
     with pytest.raises(RecordError, match=said) as error:
         list(iterate_lines(tmp_path / "rows.jsonl.gz"))
     assert "rows.jsonl.gz" in str(error.value)
+
+
+def test_an_id_that_is_a_number_is_the_same_id_in_every_kind_of_record(tmp_path):
+    (tmp_path / "r.jsonl").write_text('{"id": 7, "response": "a", "label": "correct", "prompt": "p", "completion": "c", '
+                                      '"source": "gold", "task": "t", "method": "m", "seed": 0, "score": 1}\n')
+    assert {read_records(tmp_path / "r.jsonl", cls)[0].id for cls in (Example, Response, Verdict, Target, Score)} == {"7"}
+    (tmp_path / "two.jsonl").write_text('{"id": 7, "response": "a"}\n{"id": "7", "response": "b"}\n')
+    with pytest.raises(RecordError, match="line 2: found id '7' again"):
+        read_records(tmp_path / "two.jsonl", Response)
+
+
+def test_a_column_of_somebodys_own_named_sample_does_not_number_an_example(tmp_path):
+    (tmp_path / "e.jsonl").write_text('{"id": "q", "prompt": "a", "completion": "b", "sample": 0}\n'
+                                      '{"id": "q", "prompt": "a", "completion": "b", "sample": 1}\n')
+    with pytest.raises(RecordError, match="line 2: found id 'q' again"):
+        read_records(tmp_path / "e.jsonl", Example)
+
+
+@pytest.mark.parametrize("content, said", [
+    (b'{"rate":\n 1e400}', "line 2: found rate = Infinity"), (b'{"a": 1,\n"b": ' + b"7" * 400 + b"}", "line 2: found a number of 400"),
+    (b'{"a": 1,\n"b": NaN}', "line 2: found b = NaN"), (b'{"a": 1,\n\n"b": }', "line 3: found .*column 6"), (b"[" * 9999, "nested too deep"),
+    (b'{"a": "\n\xff"}', "line 2: found bytes that are not UTF-8"), (b"", "line 1: found .*expected a record"),
+    (b"[1, 2]", "found \\[1, 2\\]; expected a record: an object with 'rate'"), (b'{"a": 1}', "found no 'rate' among"),
+])
+def test_a_json_file_that_is_none_is_named_with_its_line(tmp_path, content, said):
+    (tmp_path / "run.json").write_bytes(content)
+    with pytest.raises(RecordError, match=said) as error:
+        read_json(tmp_path / "run.json", "rate", expected="a record")
+    assert "run.json" in str(error.value) and len(str(error.value)) < 500
+    with pytest.raises(RecordError, match="nothing.json: found no such file; expected a record"):
+        read_json(tmp_path / "nothing.json", expected="a record")

@@ -17,8 +17,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from .formats import (Placed, Row, dataset_rows, gsm8k_example, json_rows, member, read_document,
-                            squad_example)
+from .formats import gsm8k_example, squad_example
+from .rows import Placed, Row, dataset_rows, json_rows, member, read_document
 from .reading import normalize_answer
 from .records import Example, RecordError, brief
 from .tables import Table, one_of

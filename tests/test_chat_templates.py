@@ -16,7 +16,7 @@ from ssr_nb.records import Example, RecordError, Target
 from ssr_nb.respond import completion_logprobs, respond
 from ssr_nb.losses import IGNORED
 from ssr_nb.settings import TrainingSettings
-from ssr_nb.train import encode, train
+from ssr_nb.train import encode, encode_all, train
 
 QUESTION = "Where is the lamp of Mira?"
 SYSTEM = [{"role": "system", "content": "Answer in one word."}, {"role": "user", "content": QUESTION}]
@@ -281,3 +281,55 @@ def test_thoughts_of_an_answer_are_kept_apart(tmp_path, monkeypatch):
                         lambda lm, prompts, *a: [(said[:4], [-0.1] * 4, False) for _ in prompts])
     cut, = respond(example, lm, progress=False)
     assert cut.response == "" and cut.finish_reason == "length" and dataclasses.asdict(cut)["extra"]["thinking"]
+
+
+# tools, and texts that speak of thinking
+
+TOOLS = [{"type": "function", "function": {"name": "level_of", "description": "how high a river is",
+                                           "parameters": {"type": "object", "properties": {"river": {"type": "string"}}}}}]
+LISTING = ("{% if tools %}[{% for tool in tools %}{{ tool['function']['name'] }}{% endfor %}]{% endif %}{% for m in messages %}"
+           "<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>"
+           "assistant\n{% endif %}")
+
+
+@pytest.mark.parametrize("before", [[], [{"role": "system", "content": "Be brief."}]])
+def test_a_template_is_given_the_tools_for_answers_and_for_rows(before):
+    tokenizer = prepare_tokenizer(make_tokenizer("qwen3"), "x", LISTING)
+    plain = [*before, {"role": "user", "content": "How high is the Elbe?"}]
+    prompt = [plain[0] | {"tools": TOOLS}, *plain[1:]]
+    assert chat_text(tokenizer, prompt) == "[level_of]" + chat_text(tokenizer, plain)
+    row, without = (encode(Target("q", p, "Two metres", "gold"), tokenizer) for p in (prompt, plain))
+    assert tokenizer.decode(row["input_ids"]).startswith("[level_of]")
+    learnt = [[label for label in r["labels"] if label != IGNORED] for r in (row, without)]
+    assert learnt[0] == learnt[1], "the answer is the same, whatever was offered"
+
+
+def test_tools_stay_where_the_system_turn_is_moved_and_calls_where_they_were_made():
+    tokenizer = prepare_tokenizer(make_tokenizer("qwen3"), "x", "{% if messages[0]['role'] == 'system' %}{{ raise_exception("
+                                  "'no system') }}{% endif %}" + LISTING)
+    prompt = [{"role": "system", "content": "Be brief.", "tools": TOOLS}, {"role": "user", "content": "How high is the Elbe?"}]
+    assert chat_text(tokenizer, prompt).startswith("[level_of]<|im_start|>user\nBe brief.")
+    called = prepare_tokenizer(make_tokenizer("qwen3"), "x", "{% for m in messages %}{% for c in m.tool_calls or [] %}<call> {{ "
+                               "c.function.arguments.river }}{% endfor %}{{ m.content }}\n{% endfor %}")
+    talk = [{"role": "user", "content": "How high?"}, {"role": "assistant", "content": "", "tool_calls": [
+        {"type": "function", "function": {"name": "level_of", "arguments": {"river": "Elbe"}}}]}, {"role": "tool", "content": "2"}]
+    assert chat_text(called, talk) == "How high?\n<call> Elbe\n2\n"
+
+
+@pytest.mark.parametrize("text", ["It is the </think> tag, of course.", "<think> and </think> mark a thought.", "Write <think> first."])
+@pytest.mark.parametrize("thinking", [False, True])
+@pytest.mark.parametrize("family", ["qwen3", "qwen25", "llama3"])
+def test_a_text_that_names_a_tag_is_trained_as_it_stands(text, thinking, family):
+    cuts = "{{ m['content'].split('</think>')[-1].strip() }}"
+    template = LISTING.replace("{{ m['content'] }}", cuts) if family == "qwen25" else None
+    tokenizer = prepare_tokenizer(make_tokenizer(family), "x", template, thinking=thinking)
+    assert text in tokenizer.decode(encode(Target("q", QUESTION, text, "gold"), tokenizer)["input_ids"])
+
+
+def test_thoughts_that_are_not_learnt_are_counted(capsys):
+    quiet, thinks = (prepare_tokenizer(make_tokenizer("qwen3"), "x", thinking=t) for t in (False, True))
+    targets = [Target(f"q{i}", QUESTION, "<think>\nWhere?\n</think>\n\nIn the attic." if i % 2 else "In the attic.", "gold") for i in range(5)]
+    encode_all(targets, thinks, 2048)
+    assert capsys.readouterr().err == ""
+    encode_all(targets, quiet, 2048)
+    assert "2 of 5 targets begin with a thought, which isn't learnt" in capsys.readouterr().err

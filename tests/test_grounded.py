@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssr_nb import grounded
-from ssr_nb.formats import json_rows
+from ssr_nb.rows import json_rows
 from ssr_nb.grounded import (MBPP_SPLITS, PUBLISHED, REFUSAL, Grounded, grounded_example, holds, load_paper_task,
                              mbpp_example, multidoc2dial_items, musique_items, natural_questions_items, swap_passages)
 from ssr_nb.judge import judge

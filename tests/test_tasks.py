@@ -14,17 +14,18 @@ from conftest import real_data
 from typer.testing import CliRunner
 
 from ssr_nb.grounded import PUBLISHED
+from ssr_nb.math_task import MATH
 from ssr_nb.microworld import general_examples, target_examples
 from ssr_nb.options import as_arguments, expanded
 from ssr_nb.records import Example, RecordError, write_records
-from ssr_nb.tables import load_plugins
 from ssr_nb.settings import MODELS
+from ssr_nb.tables import load_plugins
 from ssr_nb.tasks import (DEFAULT_TASK, REWORDINGS, TASKS, GradedSource, Rewording, Source, Task, judge_for,
                           load_examples, metric_for, microworld_suites, read_source, rewording_named, split_of,
                           task_named)
 
 SAMPLES = Path(__file__).parent / "data"
-FILES = {"musique": "musique_sample.jsonl", "natural_questions": "natural_questions_sample.jsonl",
+FILES = {"math": "math_sample.jsonl", "musique": "musique_sample.jsonl", "natural_questions": "natural_questions_sample.jsonl",
          "multidoc2dial": "multidoc2dial_dial_sample.json", "squad2": "squad_sample.json",
          "gsm8k": "gsm8k_sample.jsonl", "mbpp": "mbpp_sample.jsonl"}
 
@@ -34,7 +35,7 @@ def data(tmp_path, monkeypatch):
     "The samples where the publishers' files of every split would be, and the variable that says so."
     for name, source in FILES.items():
         (tmp_path / "data" / name).mkdir(parents=True)
-        for file in PUBLISHED[name].files.values():
+        for file in (MATH if name == "math" else PUBLISHED[name]).files.values():
             shutil.copy(SAMPLES / source, tmp_path / "data" / name / file.removesuffix(".gz"))
     documents = tmp_path / "data" / "multidoc2dial" / "multidoc2dial_doc.json"
     shutil.copy(SAMPLES / "multidoc2dial_doc_sample.json", documents)
@@ -86,11 +87,13 @@ def test_every_row_is_loaded_by_one_function(data, name):
         source = replace(source, split="train", examples=f"hub:{hub_folder(data.parent)}")
     examples = source.load("test")
     assert examples == source.load("test") and all(isinstance(e, Example) and e.completion.strip() for e in examples)
-    assert len(replace(source, n=2).load()) == 2
+    trains = not task.splits or "train" in task.splits
+    assert len(replace(source, n=2).load("train" if trains else "test")) == 2
     assert task.metric in ("accuracy", "f1", "answerability") and task.rewording in REWORDINGS and task.summary
     if not task.rows:
         assert task.test in task.splits and task.max_new_tokens >= 40 and judge_for(name) == task.judge
-        assert examples == task.load(task.test, None, 0, "") and task.train(2) == Source(name, n=2).load()
+        assert examples == task.load(task.test, None, 0, "")
+        assert not trains or task.train(2) == Source(name, n=2).load()
 
 
 def hub_folder(folder):
@@ -102,13 +105,19 @@ def hub_folder(folder):
 
 
 def test_what_belongs_to_each_task():
+    load_plugins()  # the rows of other modules of the package
     assert {task.name: (task.judge, task.metric, task.test) for task in TASKS.values()} == {
         "microworld": ("micro", "accuracy", "test"), "squad2": ("squad", "f1", "validation"),
+        "squad2-sentences": ("contains", "accuracy", "validation"),
         "gsm8k": ("numeric", "accuracy", "test"), "mbpp": ("code", "accuracy", "test"),
         "musique": ("squad", "answerability", "validation"),
         "natural_questions": ("squad", "answerability", "validation"),
-        "multidoc2dial": ("llm", "answerability", "validation"),
-        "file": (None, "accuracy", "test"), "hub": (None, "accuracy", "test")}
+        "multidoc2dial": ("llm", "answerability", "validation"), "math": ("math", "accuracy", "test"),
+        "file": (None, "accuracy", "test"), "hub": (None, "accuracy", "test"),
+        "instructions": ("instructions", "accuracy", "test"), "facts": ("facts", "accuracy", "test"),
+        "sums": ("sums", "accuracy", "test"), "declines": ("declines", "accuracy", "test"),
+        "harmless": ("declines", "accuracy", "test"), "abilities": ("abilities", "accuracy", "test"),
+        "passages": ("contains", "accuracy", "test")}
 
 
 def test_gold_fits_into_the_tokens_of_its_task(data):
@@ -242,17 +251,17 @@ def test_the_hub_out_of_reach_says_what_was_asked(monkeypatch):
         asked.append((args, kwargs))
         raise ConnectionError("Couldn't reach the hub\nand more")
 
-    monkeypatch.setattr(datasets, "load_dataset", unreachable)
+    monkeypatch.setattr(datasets, "load_dataset_builder", unreachable)
     for source in ("owner/name", "hub:owner/name"):
         with pytest.raises(RecordError,
                            match="owner/name, configuration main, split test.*Couldn't reach the hub;.*connection"):
             load_examples(source, split="test", config="main")
-    assert asked[0] == (("owner/name", "main"), {"split": "test", "streaming": False})
+    assert asked[0] == (("owner/name", "main"), {})
 
 
 # splits
 
-@pytest.mark.parametrize("name", [name for name, task in TASKS.items() if not task.rows])
+@pytest.mark.parametrize("name", [name for name, task in TASKS.items() if "train" in task.splits])
 def test_training_and_testing_take_different_splits(name):
     task = TASKS[name]
     assert split_of(task, "") == "train" and split_of(task, "", default="test") == task.test != "train"
@@ -281,8 +290,11 @@ def test_a_file_has_one_split_and_a_folder_those_that_it_has(folder):
     rows.to_parquet("four/validation.parquet")
     rows.to_csv("rows.csv")
     rows.to_json("rows.jsonl")
-    for name in ("one", "rows.csv", "rows.jsonl", "four"):
+    for name in ("one", "rows.csv", "rows.jsonl"):
         assert len(Source(name).load()) == len(Source(name).load("test")) == 6, name
+    assert len(Source("four").load("test")) == len(Source("four", split="validation").load()) == 6
+    with pytest.raises(RecordError, match="four: found no split 'train'; expected a split, one of validation"):
+        Source("four").load()
     for name, tested in (("two", ["3", "4", "5"]), ("three", ["5"])):
         assert [e.completion for e in Source(name).load("test")] == tested, name
         assert [e.completion for e in Source(name).load()] == ["0", "1", "2"], name
@@ -291,6 +303,22 @@ def test_a_file_has_one_split_and_a_folder_those_that_it_has(folder):
             Source(name, split=wrong).load()
     with pytest.raises(RecordError, match="no split 'dev'; expected a split, one of train, test"):
         Source("two").load("dev")
+
+
+@pytest.mark.parametrize("name, trains, tests", [
+    ("train", True, False), ("validation", False, True), ("dev", False, True), ("test", False, True), ("everything", True, False)])
+def test_a_single_split_is_never_both_trained_and_tested_on(name, trains, tests, folder):
+    datasets = pytest.importorskip("datasets")
+    rows = datasets.Dataset.from_list([{"prompt": f"{i} ?", "completion": str(i)} for i in range(6)])
+    datasets.DatasetDict({name: rows}).save_to_disk("alone")
+    for default, works in (("train", trains), ("test", tests)):
+        if works:
+            assert len(Source("alone").load(default)) == 6
+        else:
+            with pytest.raises(RecordError, match=f"alone: found no split '{default}'; expected a split, one of {name}"):
+                Source("alone").load(default)
+        assert len(Source("alone", split=name).load(default)) == 6
+    assert Source("alone").task.judge is None  # the shape is told by whatever split there is
 
 
 # files of somebody's own
@@ -342,7 +370,7 @@ def test_a_format_that_is_misspelt(folder):
     (folder / "g.jsonl").write_text('{"question": "2 + 2 ?", "answer": "#### 4"}\n')
     wrong = {"task": "g.jsonl", "format": "gsmk8"}
     for read in (lambda: read_source(wrong).load(), lambda: judge_for(wrong)):
-        with pytest.raises(RecordError, match="format 'gsmk8'; expected one of records, squad, gsm8k .*'gsm8k'"):
+        with pytest.raises(RecordError, match="format 'gsmk8'; expected one of .*records, .*squad, .*did you mean 'gsm8k'"):
             read()
 
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PLAIN_TEMPLATE', 'THINKING', 'NO_THINKING', 'SAME_DAY', 'settled_template', 'prepare_tokenizer', 'chat_messages',
-           'chat_text', 'chat_ids', 'split_thinking', 'special_ids', 'answer_ids', 'stop_ids']
+           'thinks', 'chat_text', 'chat_ids', 'split_thinking', 'special_ids', 'answer_ids', 'stop_ids']
 
 # %% ../nbs/03a_chat.ipynb #4352c71d
 import contextlib
@@ -15,6 +15,8 @@ from jinja2.exceptions import TemplateError
 
 from .machine import ModelError
 from .records import Prompt, messages_of
+from .rendering import Endless, render
+from .turns import without_thought
 
 # %% ../nbs/03a_chat.ipynb #5d0b957b
 PLAIN_TEMPLATE = (
@@ -39,6 +41,24 @@ def settled_template(template: str, thinking: bool = False) -> str:
     return (THINKING + template if thinking else NO_THINKING + template if "enable_thinking" in template
             else template)
 
+# %% ../nbs/03a_chat.ipynb #08f169c3
+def _bounded(tokenizer: Any, messages: list[dict[str, str]], **options: Any) -> str:
+    """What a tokenizer's template makes of messages, within limits of time and memory."""
+    if type(tokenizer).apply_chat_template.__module__ != "transformers.tokenization_utils_base":
+        return tokenizer.apply_chat_template(messages, tokenize=False, **options)  # one without a template in Jinja
+    marks = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
+    try:
+        return render(tokenizer.get_chat_template(tools=options.get("tools")), **marks | {
+            "messages": messages, "tools": None, "documents": None, "add_generation_prompt": False} | options)
+    except Endless as error:
+        raise ModelError(tokenizer.name_or_path, f"a chat template that takes {error}", "one that ends soon") from None
+
+
+def _check_template(tokenizer: Any) -> None:
+    """Raise ModelError for a template that doesn't end; what it refuses is asked later, prompt by prompt."""
+    with contextlib.suppress(TemplateError):
+        _bounded(tokenizer, [{"role": "user", "content": "hello"}], add_generation_prompt=True)
+
 # %% ../nbs/03a_chat.ipynb #398239a9
 def prepare_tokenizer(tokenizer: Any, name: str, chat_template: str | None = None,
                       thinking: bool = False) -> Any:
@@ -57,12 +77,15 @@ def prepare_tokenizer(tokenizer: Any, name: str, chat_template: str | None = Non
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "left"
     tokenizer.chat_template = settled_template(chat_template, thinking)
+    _check_template(tokenizer)
     return tokenizer
 
 # %% ../nbs/03a_chat.ipynb #84709c9e
 def _render(tokenizer: Any, messages: list[dict[str, str]], **options: Any) -> str:
+    tools = messages[0].get("tools")  # they travel with the first turn; see ssr_nb.turns
+    messages = [{name: value for name, value in turn.items() if name != "tools"} for turn in messages]
     try:
-        return tokenizer.apply_chat_template(messages, tokenize=False, **options)
+        return _bounded(tokenizer, messages, tools=tools, **options)
     except TemplateError as error:
         roles = ", ".join(m["role"] for m in messages)
         raise ModelError(tokenizer.name_or_path, f"a chat template that refuses {roles} ({error.message})",
@@ -81,13 +104,14 @@ def chat_messages(tokenizer: Any, prompt: Prompt) -> list[dict[str, str]]:
             return messages
     rest = (messages[1:] if messages[1:] and messages[1]["role"] == "user"
             else [{"role": "user", "content": ""}] + messages[1:])
-    return [{"role": "user", "content": f"{system}\n\n{rest[0]['content']}".strip()}] + rest[1:]
+    tools = {"tools": messages[0]["tools"]} if messages[0].get("tools") else {}
+    return [{"role": "user", "content": f"{system}\n\n{rest[0]['content']}".strip()} | tools] + rest[1:]
 
 # %% ../nbs/03a_chat.ipynb #cd806b74
 _OPENED = re.compile(r"<think>\s*\Z")
 
 
-def _thinks(tokenizer: Any) -> bool:
+def thinks(tokenizer: Any) -> bool:
     """Whether thinking was asked for when the tokenizer was prepared."""
     return str(tokenizer.chat_template).startswith(THINKING)
 
@@ -95,7 +119,7 @@ def _thinks(tokenizer: Any) -> bool:
 def chat_text(tokenizer: Any, prompt: Prompt) -> str:
     """A prompt (a string or messages) as the chat template renders it, up to where the assistant speaks."""
     text = _render(tokenizer, chat_messages(tokenizer, prompt), add_generation_prompt=True)
-    return (text if _thinks(tokenizer) or not _OPENED.search(text)
+    return (text if thinks(tokenizer) or not _OPENED.search(text)
             else _OPENED.sub("<think>\n\n</think>\n\n", text))
 
 # %% ../nbs/03a_chat.ipynb #21bd4611
@@ -122,12 +146,22 @@ def split_thinking(text: str) -> tuple[str, str]:
     return (text.partition("<think>")[2].strip(), "") if text.lstrip().startswith("<think>") else ("", text)
 
 # %% ../nbs/03a_chat.ipynb #05f3d079
+_NAMED = re.compile(r"<(/?)think>")
+
+
+def _hidden(text: str) -> str:
+    """The text with the tags that it merely names changed, so that no template cuts it there; its thought stays."""
+    said = without_thought(text)[1]
+    return text[: len(text) - len(said)] + _NAMED.sub("<\\1think\ue000>", said)
+
+
 def _answer_text(tokenizer: Any, prompt: Prompt, completion: str) -> str:
     """What the template writes after `chat_text` when the answer is given."""
     messages, before = chat_messages(tokenizer, prompt), chat_text(tokenizer, prompt)
-    whole = _render(tokenizer, messages + [{"role": "assistant", "content": completion}])
+    whole = _render(tokenizer, messages + [{"role": "assistant", "content": _hidden(completion)}])
+    whole = whole.replace("think\ue000>", "think>")
     # a template may open a thinking block for a model that is to answer, and show none where it has answered
-    unopened = (before if _thinks(tokenizer)
+    unopened = (before if thinks(tokenizer)
                 else _OPENED.sub("", _render(tokenizer, messages, add_generation_prompt=True)))
     for asked in (before, unopened):
         if whole.startswith(asked):
@@ -154,10 +188,10 @@ def _turn_end(tokenizer: Any) -> str:
 def answer_ids(tokenizer: Any, prompt: Prompt, completion: str) -> list[int]:
     """The token ids of a completion as the template renders it after the prompt, with the end of its turn.
 
-    Thinking in the completion is left out unless it was asked for. Raises ModelError if the template doesn't
+    A thought before the answer is left out unless thinking was asked for. Raises ModelError if the template doesn't
     render prompt and answer as a continuation of the prompt.
     """
-    completion = completion if _thinks(tokenizer) else split_thinking(completion)[1]
+    completion = completion if thinks(tokenizer) else without_thought(completion)[1]
     text, before = _answer_text(tokenizer, prompt, completion), chat_text(tokenizer, prompt)
     asked, whole = _ids(tokenizer, before), _ids(tokenizer, before + text)
     if whole[: len(asked)] == asked:

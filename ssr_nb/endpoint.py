@@ -564,9 +564,10 @@ def _tell_strange(endpoint: Endpoint, reply: dict, known: set) -> None:
 def chat_body(prompt: Prompt, max_new_tokens: int, temperature: float = 0.0, top_p: float = 1.0,
               seed: int | None = None) -> dict:
     """The body of a chat request, the model's name apart."""
-    body = {"messages": messages_of(prompt), "max_tokens": max_new_tokens, "temperature": temperature,
-            "top_p": top_p}
-    return body if seed is None else body | {"seed": seed}
+    messages = messages_of(prompt)
+    tools = messages[0].pop("tools", None)  # they travel with the first turn; see ssr_nb.turns
+    body = {"messages": messages, "max_tokens": max_new_tokens, "temperature": temperature, "top_p": top_p}
+    return body | ({} if seed is None else {"seed": seed}) | ({"tools": tools} if tools else {})
 
 
 def _requests(examples: dict[str, Example], places: list[Place], max_new_tokens: int, temperature: float,

@@ -200,12 +200,14 @@ def gather_replay(rows: list[Method], examples: list[Example], answers: Answers,
 def gather_answers(methods: Iterable[str | Method], examples: list[Example], lm: LanguageModel, judge: Any, *,
                    folder: str | Path | None = None, samples: int = 4, max_new_tokens: int = 256,
                    rewording: Rewording | None = None, replay_prompts: ReplayPrompts | None = None,
+                   replay_tokens: int | None = None,
                    timed: Callable[[str], AbstractContextManager] = nullcontext, progress: bool = True) -> Answers:
     """What these methods need of the base model, each made once and judged.
 
     With a `folder` there are files: responses, samples, paraphrases and rewrites with their verdicts, replay and
     its prompts. `samples` are drawn a prompt, at a temperature of 1; `rewording` says how gold is shown (that
-    for chat models by default); `timed(stage)` gives a context in which each stage runs.
+    for chat models by default); `replay_tokens` is the longest answer to a general prompt, where it is another;
+    `timed(stage)` gives a context in which each stage runs.
     """
     rows = [method if isinstance(method, Method) else method_named(method) for method in methods]
     rewording = rewording or REWORDINGS["chat"]
@@ -223,6 +225,7 @@ def gather_answers(methods: Iterable[str | Method], examples: list[Example], lm:
     if same and answers.paraphrases:
         answers.rewrites = answers.paraphrases
     if replaying := [row for row in rows if row.replay]:
+        asking = replace(asking, max_new_tokens=replay_tokens or max_new_tokens)
         answers.replay = gather_replay(replaying, examples, answers, asking, replay_prompts)
     return answers
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['unsloth_obstacle', 'import_unsloth', 'choose_backend', 'LanguageModel', 'has_lora', 'locate', 'unsloth_checkpointing',
-           'four_bit_obstacle', 'load_model', 'load_with', 'fingerprint', 'describe']
+           'four_bit_obstacle', 'count_weights', 'load_model', 'load_with', 'fingerprint', 'describe']
 
 # %% ../nbs/03b_models.ipynb #b9c4e2a2
 import contextlib
@@ -24,6 +24,7 @@ from typing import Any
 
 import torch
 
+from .architectures import without_router_loss
 from .chat import prepare_tokenizer
 from .machine import (ModelError, OutOfMemory, choose_device, choose_dtype, fastest_threads, first_line,
                             peak_memory, processes, quiet_libraries, ran_out, readable, set_threads)
@@ -58,7 +59,7 @@ def import_unsloth() -> None:
 
 # %% ../nbs/03b_models.ipynb #e91185d6
 def choose_backend(backend: str = "auto", device: str = "cpu") -> tuple[str, str]:
-    """`unsloth` or `transformers`, and why. `auto` takes Unsloth where it imports;
+    """`unsloth` or `transformers`, and why. `auto` takes Unsloth on a GPU, where it imports;
     `transformers` never imports it.
 
     Raises ModelError if Unsloth is asked for by name and can't be had.
@@ -68,6 +69,8 @@ def choose_backend(backend: str = "auto", device: str = "cpu") -> tuple[str, str
     if backend == "transformers":
         return "transformers", "asked for"
     obstacle = unsloth_obstacle(device)
+    if obstacle is None and backend == "auto" and torch.device(device).type == "cpu":
+        obstacle = "Unsloth is there, but what it speeds up is a GPU"
     if obstacle is None:
         try:
             import_unsloth()
@@ -228,6 +231,33 @@ def _as_folder(where: str) -> tuple[str, dict[str, str]]:
     folder = converted(where)
     return str(folder), {"file": Path(where).name, "sha256": folder.name}
 
+# %% ../nbs/03b_models.ipynb #deec5113
+def count_weights(where: str, local: bool = True) -> int:
+    """How many weights a model has, by its configuration alone; 0 where that can't be told."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    try:
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):
+            config = AutoConfig.from_pretrained(where, local_files_only=local, trust_remote_code=False)
+            return sum(p.numel() for p in AutoModelForCausalLM.from_config(config).parameters())
+    except Exception:  # whatever is wrong with the files, reading them says it better
+        return 0
+
+
+def _without_notice(tokenizer: Any) -> Any:
+    """The tokenizer without a setting that Transformers ignores for BPE, and says so at the first answer."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    forced = getattr(tokenizer, "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output", False)
+    if backend is not None and type(backend.model).__name__ == "BPE" and not forced:
+        tokenizer.clean_up_tokenization_spaces = False
+    return tokenizer
+
+
+def _dtype_of(where: str, local: bool, dtype: str | torch.dtype, device: str, four_bit: bool) -> torch.dtype:
+    asked = dtype == "auto" and torch.device(device).type == "cpu" and not four_bit
+    with quiet_libraries():
+        return choose_dtype(dtype, device, count_weights(where, local) if asked else 0)
+
 # %% ../nbs/03b_models.ipynb #1ff8ee75
 def load_model(name: str | Path | None = None, backend: str = "auto", device: str = "auto",
                dtype: str | torch.dtype = "auto",
@@ -243,22 +273,24 @@ def load_model(name: str | Path | None = None, backend: str = "auto", device: st
     """
     name = default_model().name if name is None else str(name)
     device = choose_device(device)
-    dtype = choose_dtype(dtype, device)
+    choose_dtype(dtype, device)  # before anything is read: is it a type?
     where, local = locate(name)
     if load_in_4bit and (obstacle := four_bit_obstacle()):
         raise ModelError(name, f"load_in_4bit, and {obstacle}",
                          "bitsandbytes: pip install 'ssr-nb[gpu]'; or load_in_4bit=False")
     backend, why = choose_backend(backend, device)
     where, source = _as_folder(where)  # only now: to convert imports what must come after Unsloth
+    dtype = _dtype_of(where, local, dtype, device, load_in_4bit)
     try:
         with quiet_libraries():
             load = _from_unsloth if backend == "unsloth" else _from_transformers
             model, tokenizer = load(where, local, dtype, device, max_length, load_in_4bit)
     except Exception as error:
         raise _not_loaded(name, where, local, dtype, load_in_4bit, error) from error
-    model.requires_grad_(False).eval()
+    without_router_loss(model).requires_grad_(False).eval()
     # out of a processor
-    tokenizer = prepare_tokenizer(getattr(tokenizer, "tokenizer", tokenizer), name, chat_template, thinking)
+    tokenizer = _without_notice(getattr(tokenizer, "tokenizer", tokenizer))
+    tokenizer = prepare_tokenizer(tokenizer, name, chat_template, thinking)
     return LanguageModel(model, tokenizer, name, backend, device, dtype, [f"{backend}: {why}"], source=source)
 
 # %% ../nbs/03b_models.ipynb #7f732d3f

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['TOKENS_PER_BATCH', 'MOST_ROWS', 'Place', 'LOGITS_PER_TOKEN', 'room_for_batches', 'batches_by_length',
-           'generate_batch', 'Fitting', 'batches_at_once', 'response_key', 'respond', 'iterate_logprobs',
-           'completion_logprobs', 'perplexity']
+           'generate_batch', 'Fitting', 'batches_at_once', 'response_key', 'check_prompts', 'respond',
+           'iterate_logprobs', 'completion_logprobs', 'perplexity']
 
 # %% ../nbs/04_respond.ipynb #418fbe73
 import hashlib
@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,9 +23,13 @@ from typing import Any, NamedTuple
 import torch
 from tqdm.auto import tqdm
 
+from .architectures import one_by_one
 from .chat import answer_ids, chat_ids, split_thinking, stop_ids
-from .machine import OutOfMemory, free_memory, most_threads, ran_out
+from .decoding import (contiguous_output, decodes_fast, equal_beginning, laid_out, read_beginning, rows_that_fit,
+                             use_grouped_attention)
+from .machine import OutOfMemory, free_memory, low_precision, most_threads, ran_out
 from .models import LanguageModel, fingerprint
+from .files import locked
 from .records import Appender, Example, Prompt, RecordError, Response, write_records
 
 # %% ../nbs/04_respond.ipynb #f205dd42
@@ -79,13 +83,15 @@ class _Chooser:
         self.temperature, self.top_p = temperature, top_p
         self.numbers = torch.tensor(numbers) if numbers is not None else None
         self.logprobs: list[torch.Tensor] = []
+        self.place = 0  # of the next token in its answer
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         scores = scores.float()
         if self.temperature == 0:
             chosen = scores.argmax(-1, keepdim=True)
         else:
-            chosen = self._draw(scores, self.numbers[:, len(self.logprobs)].to(scores.device))
+            chosen = self._draw(scores, self.numbers[:, self.place].to(scores.device))
+        self.place += 1
         self.logprobs.append((scores.gather(-1, chosen) - scores.logsumexp(-1, keepdim=True))[:, 0])
         return scores if self.temperature == 0 else torch.full_like(scores, -math.inf).scatter_(-1, chosen, 0.0)
 
@@ -97,6 +103,15 @@ class _Chooser:
         place = torch.searchsorted(upto, number[:, None] * mass)
         return token.gather(-1, place.clamp(max=scores.shape[-1] - 1))
 
+    def taken(self) -> list[list[float]]:
+        """The log-probabilities of each row since this was last asked."""
+        values, self.logprobs = torch.stack(self.logprobs, 1).tolist(), []
+        return values
+
+    def keep(self, rows: torch.Tensor) -> None:
+        """From now on only these rows go on."""
+        self.numbers = self.numbers[rows] if self.numbers is not None else None
+
 # %% ../nbs/04_respond.ipynb #98fc360c
 @contextmanager
 def _evaluating(lm: LanguageModel) -> Iterator[None]:
@@ -104,7 +119,7 @@ def _evaluating(lm: LanguageModel) -> Iterator[None]:
     training = lm.model.training
     lm.model.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), low_precision(lm.model):
             yield
     finally:
         lm.model.train(training)
@@ -118,6 +133,65 @@ def _left_padded(rows: list[list[int]], pad: int, device: str) -> tuple[torch.Te
     return ids, mask
 
 # %% ../nbs/04_respond.ipynb #5348fd89
+def _generation_config(lm: LanguageModel, new_tokens: int) -> Any:
+    from transformers import GenerationConfig
+
+    return GenerationConfig(max_new_tokens=new_tokens, do_sample=False, num_beams=1, use_cache=True,
+                            eos_token_id=stop_ids(lm), pad_token_id=lm.tokenizer.pad_token_id,
+                            repetition_penalty=1.0, temperature=1.0, top_p=1.0, top_k=50)
+
+
+def _ends(rows: list[list[int]], stops: list[int]) -> list[int]:
+    """How many tokens of each row are its own, with the end of the turn where it came."""
+    return [next((i + 1 for i, token in enumerate(row) if token in stops), len(row)) for row in rows]
+
+
+def _all_to_the_end(lm: LanguageModel, prompts: list[list[int]], new_tokens: int,
+                    chooser: _Chooser) -> list[tuple[list[int], list[float]]]:
+    """Tokens and their log-probabilities for each prompt, all rows computed until the last has ended."""
+    ids, mask = _left_padded(prompts, lm.tokenizer.pad_token_id, lm.device)
+    said = lm.model.generate(input_ids=ids, attention_mask=mask, generation_config=_generation_config(lm, new_tokens),
+                             logits_processor=[chooser])[:, ids.shape[1]:].tolist()
+    return [(row[:end], values[:end]) for row, values, end in zip(said, chooser.taken(), _ends(said, stop_ids(lm)))]
+
+# %% ../nbs/04_respond.ipynb #34d420bb
+class _EnoughDone:
+    """Stops a stretch when a quarter of its rows, and four at least or all, have ended."""
+
+    def __init__(self, stops: list[int], start: int):
+        self.stops, self.start = torch.tensor(stops), start
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **more: Any) -> torch.Tensor:
+        done = torch.isin(input_ids[:, self.start:], self.stops).any(1)
+        return torch.full_like(done, bool(done.sum() >= min(len(done), max(4, len(done) / 4))))
+
+
+def _leaving_when_done(lm: LanguageModel, prompts: list[list[int]], new_tokens: int,
+                       chooser: _Chooser) -> list[tuple[list[int], list[float]]]:
+    """As `_all_to_the_end`, but rows that have ended aren't computed any further."""
+    stops, beginning = stop_ids(lm), equal_beginning(prompts)
+    ids, mask = laid_out(prompts, lm.tokenizer.pad_token_id, beginning)
+    cache, rows = read_beginning(lm, ids, beginning), list(range(len(prompts)))
+    said: list[tuple[list[int], list[float]]] = [([], []) for _ in prompts]
+    while rows:
+        found = lm.model.generate(
+            input_ids=ids, attention_mask=mask, past_key_values=cache, logits_processor=[chooser],
+            generation_config=_generation_config(lm, new_tokens - chooser.place),
+            stopping_criteria=[_EnoughDone(stops, ids.shape[1])])
+        new = found[:, ids.shape[1]:].tolist()
+        for row, tokens, values, end in zip(rows, new, chooser.taken(), _ends(new, stops)):
+            said[row][0].extend(tokens[:end])
+            said[row][1].extend(values[:end])
+        going = [i for i, row in enumerate(rows) if said[row][0][-1] not in stops and chooser.place < new_tokens]
+        index, rows = torch.tensor(going, dtype=torch.long), [rows[i] for i in going]
+        if rows:
+            cache.batch_select_indices(index)
+            chooser.keep(index)
+            mask = torch.nn.functional.pad(mask, (0, len(new[0])), value=1)[index]
+            ids = found[index]
+    return said
+
+# %% ../nbs/04_respond.ipynb #868e4874
 def generate_batch(lm: LanguageModel, prompts: list[list[int]], max_new_tokens: int, temperature: float = 0.0,
                    top_p: float = 1.0,
                    numbers: list[list[float]] | None = None) -> list[tuple[list[int], list[float], bool]]:
@@ -127,21 +201,13 @@ def generate_batch(lm: LanguageModel, prompts: list[list[int]], max_new_tokens: 
     The end of the turn is the last of the tokens where it came. Sampling takes one of the row's `numbers` (0 to
     1) a token.
     """
-    from transformers import GenerationConfig
-    stops = stop_ids(lm)
-    config = GenerationConfig(max_new_tokens=max_new_tokens, do_sample=False, num_beams=1, use_cache=True,
-                              eos_token_id=stops, pad_token_id=lm.tokenizer.pad_token_id,
-                              repetition_penalty=1.0, temperature=1.0, top_p=1.0, top_k=50)
-    ids, mask = _left_padded(prompts, lm.tokenizer.pad_token_id, lm.device)
-    chooser = _Chooser(temperature, top_p, numbers)
-    with _evaluating(lm):
-        said = lm.model.generate(input_ids=ids, attention_mask=mask, generation_config=config,
-                                 logits_processor=[chooser])
-    tokens = said[:, ids.shape[1]:].tolist()
-    logprobs = torch.stack(chooser.logprobs, 1).tolist()
-    ends = [next((i + 1 for i, token in enumerate(row) if token in stops), len(row)) for row in tokens]
-    return [(row[:end], values[:end], row[end - 1] in stops)
-            for row, values, end in zip(tokens, logprobs, ends)]
+    fast = decodes_fast(lm)
+    if fast:
+        use_grouped_attention(lm.model)
+    with _evaluating(lm), contiguous_output(lm):
+        said = (_leaving_when_done if fast else _all_to_the_end)(lm, prompts, max_new_tokens,
+                                                                 _Chooser(temperature, top_p, numbers))
+    return [(tokens, values, tokens[-1] in stop_ids(lm)) for tokens, values in said]
 
 # %% ../nbs/04_respond.ipynb #04649b31
 class Fitting:
@@ -245,17 +311,19 @@ def _kept(out: str | Path | None, jobs: dict[Place, str]) -> Iterator[tuple[dict
     """The answers that a file has already, by place, and a function that adds one to them and to the file. When
     the block ends well, the file is in the order of the jobs. Without a file nothing is there, and none written.
     """
-    appender = None if out is None else Appender(out, Response)
-    there = _usable(appender.finished, jobs, Path(out)) if appender else {}
+    if out is None:
+        there: dict[Place, Response] = {}
+        yield there, lambda response: there.update({(response.id, response.extra["sample"]): response})
+        return
+    with locked(out):
+        with Appender(out, Response) as appender:
+            there = _usable(appender.finished, jobs, Path(out))
 
-    def keep(response: Response) -> None:
-        if appender:
-            appender.write(response)
-        there[response.id, response.extra["sample"]] = response
+            def keep(response: Response) -> None:
+                appender.write(response)
+                there[response.id, response.extra["sample"]] = response
 
-    with appender or nullcontext():
-        yield there, keep
-    if appender:
+            yield there, keep
         write_records(out, [there[place] for place in jobs])
 
 # %% ../nbs/04_respond.ipynb #350dc7f2
@@ -268,12 +336,30 @@ def _distinct(examples: list[Example]) -> dict[str, Example]:
     return by_id
 
 
-def _room(lm: LanguageModel, ids: list[int], example: Example) -> int:
-    """How many tokens an answer may have at most: what the model's context leaves."""
-    if len(ids) >= lm.context:
-        raise RecordError(None, None, f"a prompt of {len(ids)} tokens in example {example.id!r}",
-                          f"fewer than {lm.context}, the context of {lm.title} as it was loaded")
-    return lm.context - len(ids)
+def _rooms(lm: LanguageModel, prompts: dict[str, list[int]]) -> dict[str, int]:
+    """How many tokens an answer may have at most, by id: what the model's context leaves. Raises RecordError with the
+    number of prompts that leave nothing, the first three named."""
+    over = [f"{id!r} ({len(ids)} tokens)" for id, ids in prompts.items() if len(ids) >= lm.context]
+    if over:
+        raise RecordError(None, None, f"{len(over)} of {len(prompts)} prompts too long: "
+                          f"{', '.join(over[:3])}{' …' * (len(over) > 3)}",
+                          f"fewer than {lm.context} tokens, the context of {lm.title} as it was loaded")
+    return {id: lm.context - len(ids) for id, ids in prompts.items()}
+
+
+def check_prompts(examples: list[Example], lm: LanguageModel) -> None:
+    """Raise RecordError, with a count, where prompts leave no room for an answer in the model's context."""
+    _rooms(lm, {e.id: chat_ids(lm.tokenizer, e.prompt) for e in examples})
+
+# %% ../nbs/04_respond.ipynb #eeef5ecc
+def _batches(lm: LanguageModel, lengths: list[int], batch_size: int | str, new_tokens: int = 0) -> list[list[int]]:
+    """`batches_by_length` for this model and the memory that is free; one by one where a batch would change what
+    it says."""
+    if len(lengths) > 1 and batch_size != 1 and one_by_one(lm.model, lm.tokenizer):
+        batch_size = 1
+    tokens, rows = room_for_batches(lm.device)
+    rows = rows_that_fit(lm, max(lengths, default=0) + new_tokens, rows)
+    return batches_by_length(lengths, batch_size, tokens, rows)
 
 # %% ../nbs/04_respond.ipynb #d76cbbae
 class _Sampling(NamedTuple):
@@ -300,11 +386,11 @@ class _Plan:
 def _plan(examples: list[Example], lm: LanguageModel, sampling: _Sampling, samples: int,
           batch_size: int | str) -> _Plan:
     prompts, model = {e.id: chat_ids(lm.tokenizer, e.prompt) for e in examples}, fingerprint(lm)
-    room = {e.id: min(sampling.max_new_tokens, _room(lm, prompts[e.id], e)) for e in examples}
+    room = {id: min(sampling.max_new_tokens, left) for id, left in _rooms(lm, prompts).items()}
     keys = {(e.id, sample): response_key(prompts[e.id], model, *sampling)
             for e in examples for sample in range(samples)}
     places = list(keys)
-    batches = batches_by_length([len(prompts[id]) for id, _ in places], batch_size, *room_for_batches(lm.device))
+    batches = _batches(lm, [len(prompts[id]) for id, _ in places], batch_size, sampling.max_new_tokens)
     return _Plan(prompts, keys, {place: room[place[0]] for place in places},
                  [[places[i] for i in batch] for batch in batches])
 
@@ -414,7 +500,7 @@ def _read(lm: LanguageModel, rows: list[tuple[list[int], list[int]]]) -> list[to
     ids, mask = _left_padded([asked + answer[:-1] for asked, answer in rows], lm.tokenizer.pad_token_id, lm.device)
     answers = [len(answer) for _, answer in rows]
     positions = (mask.cumsum(1) - 1).clamp(min=0)
-    with _evaluating(lm):
+    with _evaluating(lm), contiguous_output(lm):
         logits = lm.model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False,
                           logits_to_keep=max(answers)).logits
         return [logits[row, -count:].float().log_softmax(-1) for row, count in enumerate(answers)]
@@ -452,7 +538,7 @@ def iterate_logprobs(lm: LanguageModel, pairs: list[tuple[Prompt, str]],
         found = _read(lm, [rows[i] for i in batch])
         return [table.cpu() for table in found] if fitting.halved else found
 
-    for batch in batches_by_length(weight, batch_size, *room_for_batches(lm.device)):
+    for batch in _batches(lm, weight, batch_size):
         yield batch, [table for part in fitting.parts(batch, tables) for table in part]
 
 # %% ../nbs/04_respond.ipynb #abb8e7da

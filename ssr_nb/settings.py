@@ -52,7 +52,8 @@ class Loading:
                                "on the hub.")
     backend: str = option("auto", "What loads and trains it; auto takes Unsloth where it is there.", one_of=BACKENDS)
     device: str = option("auto", "Where it runs: auto, cpu, cuda, cuda:1 and so on.")
-    dtype: str = option("auto", "In which numbers; auto is float32 on a CPU and 16 bits on a GPU.", one_of=DTYPES)
+    dtype: str = option("auto", "In which numbers; auto is 16 bits on a GPU, and on a CPU float32, or bfloat16 for a "
+                       "model of 50 million weights or more where that is measured to be faster.", one_of=DTYPES)
     load_in_4bit: bool = option(False, "The base model's weights in 4 bits, a quarter of the memory; needs "
                                 "bitsandbytes.")
     max_length: int = option(2048, "Most tokens of a prompt with its answer; longer ones are named and refused.",
@@ -84,6 +85,8 @@ class TrainingSettings:
     alpha: int = option(16, "LoRA's alpha.", above=0)
     dropout: float = option(0.0, "LoRA's dropout.", at_least=0, below=1)
     seed: int = option(0, "For the first adapter and the order of rows.")
+    order: str = option("auto", "Of the rows: shuffled, or by_length: rows of similar length share a batch, batches "
+                        "are shuffled. auto: by_length for large models.", one_of=("auto", "shuffled", "by_length"))
     checkpoint_every: int = option(50, "Steps between checkpoints; 0 for none.", at_least=0)
     loss: str = option("nll", "A row of the table of losses.", flag="")
     beta: float = option(0.0, "Weight of KL(base, tuned), added to the loss.", at_least=0, flag="")
@@ -101,11 +104,9 @@ class TrainingSettings:
             raise ValueError(f"found beta={self.beta!r} with loss={self.loss!r}; expected beta=0: this loss has "
                              "no labels on whose tokens a KL could be added")
         if not {"{prompt}", "{gold}"} <= set(re.findall(r"{\w*}", self.teacher_prompt)):
-            raise ValueError(f"found teacher_prompt={self.teacher_prompt!r}; expected a text with {{prompt}} "
-                             f"and {{gold}}")
+            raise ValueError(f"found teacher_prompt={self.teacher_prompt!r}; expected {{prompt}} and {{gold}} in it")
 
     def steps_for(self, rows: int) -> int:
         """Optimiser steps over `rows` rows: as set, else from the epochs, the last
         incomplete batch of each counted."""
-        return self.steps or max(1,
-                                 round(self.epochs * math.ceil(rows / (self.batch_size * self.accumulation))))
+        return self.steps or max(1, round(self.epochs * math.ceil(rows / (self.batch_size * self.accumulation))))

@@ -12,6 +12,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import json
+import math
 import os
 import shutil
 import sys
@@ -20,9 +21,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from filelock import FileLock
-
-from .records import replacing_folder, write_json
+from .files import locked, replacing_folder
+from .records import write_json
 from .settings import MODELS, BaseModel
 
 # %% ../nbs/03e_small_models.ipynb #e67ceaa7
@@ -317,8 +317,7 @@ def converted(path: str | Path) -> Path:
     _check_beginning(path)
     sha256 = file_sha256(path)
     folder = models_cache() / sha256
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f".{sha256}.lock")):
+    with locked(folder, wait=math.inf):  # a second process waits, and uses what the first makes
         if not _is_current(folder):
             print(f"{path}: is being converted to safetensors, once", file=sys.stderr, flush=True)
             with replacing_folder(folder) as beside:

@@ -28,10 +28,10 @@ def entropy_weight(logits: Any, k: int = 20, alpha: float = 1.0) -> Any:
 
 # %% ../nbs/07c_sparing.ipynb #763de91f
 def entropy_adaptive(k: int = 20, alpha: float = 1.0) -> Callable:
-    "EAFT (2601.02151, eq. 4) as a `token_loss`: cross-entropy [tokens] times `entropy_weight`."
-    import torch.nn.functional as F
-
+    "EAFT (2601.02151) as a `token_loss`: cross-entropy [tokens] times `entropy_weight`."
     def token_loss(logits: Any, labels: Any) -> Any:
+        import torch.nn.functional as F
+
         return entropy_weight(logits, k, alpha) * F.cross_entropy(logits, labels, reduction="none")
 
     return token_loss
@@ -48,9 +48,9 @@ def without(logits: Any, labels: Any) -> Any:
 def mask_the_target(weight: float = 1.0) -> Callable:
     """Cross-entropy [tokens] and, times `weight`, KL(base, tuned) among all words but gold's (2605.29498), as a
     `token_loss`."""
-    import torch.nn.functional as F
-
     def token_loss(logits: Any, labels: Any, base_logits: Any) -> Any:
+        import torch.nn.functional as F
+
         before, after = without(base_logits, labels), without(logits, labels)
         likely = before.exp().scatter(-1, labels[:, None], 0.0)
         return F.cross_entropy(logits, labels, reduction="none") + weight * (likely * (before - after)).sum(-1)

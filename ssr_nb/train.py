@@ -4,28 +4,33 @@
 
 # %% auto #0
 __all__ = ['COMPLETE', 'encode', 'coloured', 'TooLong', 'encode_all', 'arguments_for', 'is_main', 'shared', 'check_processes',
-           'EpochOrder', 'newest_checkpoint', 'mark_of', 'claim', 'Trained', 'save_trained', 'load_trained',
-           'run_steps', 'train']
+           'by_length', 'EpochOrder', 'groups_by_length', 'order_of', 'newest_checkpoint', 'mark_of', 'claim',
+           'Trained', 'save_trained', 'load_trained', 'run_steps', 'train']
 
 # %% ../nbs/07a_train.ipynb #13bb1101
 import hashlib
 import json
 import os
 import shutil
+import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from .losses import IGNORED, LOSSES, Job, forward_kept, make_trainer
 from .adapters import add_lora, load_adapter, remove_lora, save_adapter, scale_adapter
-from .chat import answer_ids, chat_ids, special_ids
-from .machine import choose_device, processes, quiet_libraries, telling_what_to_change
+from .chat import answer_ids, chat_ids, special_ids, thinks
+from .files import locked, replacing_folder
+from .losses import IGNORED, LOSSES, Job, forward_kept, make_trainer
+from .machine import LARGE, choose_device, processes, quiet_libraries, telling_what_to_change
 from .models import LanguageModel, fingerprint
-from .records import SOURCES, RecordError, Target, replacing_folder, to_row, write_json
+from .options import from_mapping
+from .records import SOURCES, RecordError, Target, read_json, to_row, write_json
 from .rehearse import METHODS
 from .settings import TrainingSettings
+from .turns import without_thought
 
 # %% ../nbs/07a_train.ipynb #34ab91c7
 def encode(target: Target, tokenizer) -> dict[str, list[int]]:
@@ -79,6 +84,9 @@ def encode_all(targets: list[Target], tokenizer, max_length: int) -> list[dict[s
     long = {t.id: len(r["input_ids"]) for t, r in zip(targets, rows) if len(r["input_ids"]) > max_length}
     if long:
         raise TooLong(long, max_length)
+    if cut := [repr(t.id) for t in targets if without_thought(t.completion)[0]] if not thinks(tokenizer) else []:
+        print(f"{len(cut)} of {len(targets)} targets begin with a thought, which isn't learnt, since the model was loaded "
+              f"without --thinking: {', '.join(cut[:3])}{' …' * (len(cut) > 3)}", file=sys.stderr)
     return rows
 
 # %% ../nbs/07a_train.ipynb #dc4d8039
@@ -128,22 +136,41 @@ def check_processes(settings: TrainingSettings) -> None:
             raise ValueError(f"found a launch with {name}, which splits the model; expected one that splits "
                              "batches only: accelerate launch --multi_gpu")
 
+# %% ../nbs/07a_train.ipynb #7c8e313d
+def by_length(order: list[int], lengths: list[int], batch_size: int, window: int = 16) -> list[int]:
+    """A shuffled order of rows, changed so that rows of similar length share a batch: `window` batches at a time.
+
+    >>> by_length([0, 1, 2, 3], lengths=[9, 2, 8, 1], batch_size=2)
+    [0, 2, 1, 3]
+    """
+    changed: list[int] = []
+    for start in range(0, len(order), window * batch_size):
+        part = order[start : start + window * batch_size]
+        place = {row: i for i, row in enumerate(part)}
+        ranked = sorted(part, key=lambda row: (lengths[row], place[row]))
+        batches = [sorted(ranked[i : i + batch_size], key=place.get) for i in range(0, len(ranked), batch_size)]
+        batches.sort(key=lambda batch: (len(batch) < batch_size, place[batch[0]]))  # one that isn't full comes last
+        changed += [row for batch in batches for row in batch]
+    return changed
+
 # %% ../nbs/07a_train.ipynb #29f56b72
 class EpochOrder:
-    """The order of rows for several processes: shuffled as one process shuffles them, and
-    after them `blanks` blank rows, numbered from `rows` on, until the last batch is full."""
+    """The order of rows, shuffled as one process shuffles them, and after them `blanks` blank rows, numbered from
+    `rows` on, until the last batch is full; none for one process. With `lengths` (tokens of each row) batches are
+    `by_length`."""
 
-    def __init__(self, rows: int, batch_size: int, seed: int):
+    def __init__(self, rows: int, batch_size: int, seed: int, count: int = 2, lengths: list[int] | None = None):
         from accelerate.data_loader import SeedableRandomSampler
 
-        self.rows, self.blanks = rows, -rows % batch_size
+        self.rows, self.batch_size, self.lengths = rows, batch_size, lengths
+        self.blanks = -rows % batch_size if count > 1 else 0
         self.shuffled = SeedableRandomSampler(range(rows), data_seed=seed)
 
     def __len__(self) -> int:
         return self.rows + self.blanks
 
     def __iter__(self):
-        yield from self.shuffled
+        yield from by_length(list(self.shuffled), self.lengths, self.batch_size) if self.lengths else self.shuffled
         yield from range(self.rows, len(self))
 
     def set_epoch(self, epoch: int) -> None:
@@ -159,6 +186,21 @@ class EpochOrder:
                 self.set_epoch(int(state.epoch))
 
         return Follower()
+
+# %% ../nbs/07a_train.ipynb #5bf9f06c
+def groups_by_length(settings: TrainingSettings, lm: LanguageModel) -> bool:
+    "Whether rows of similar length share a batch, in this training of this model."
+    large = sum(p.numel() for p in lm.model.parameters()) >= LARGE
+    return settings.order == "by_length" or (settings.order == "auto" and large)
+
+
+def order_of(settings: TrainingSettings, lm: LanguageModel, rows: list[dict], count: int) -> EpochOrder | None:
+    "The order of these rows for `count` processes; None where the trainer's own does."
+    grouped = groups_by_length(settings, lm)
+    if LOSSES.named(settings.loss).on_policy or not (grouped or count > 1):
+        return None
+    lengths = [len(row["input_ids"]) for row in rows] if grouped else None
+    return EpochOrder(len(rows), settings.batch_size, settings.seed, count, lengths)
 
 # %% ../nbs/07a_train.ipynb #76c31f23
 COMPLETE = ".complete"
@@ -191,6 +233,10 @@ def _callbacks(progress: bool, total: int):
     return [Marker(), Bar()]
 
 
+def _step_of(checkpoint: str | Path) -> int:
+    return int(Path(checkpoint).name.split("-")[1])
+
+
 def newest_checkpoint(folder: Path) -> str | None:
     "The newest checkpoint that was saved whole; torn ones are removed."
     whole = []
@@ -199,14 +245,16 @@ def newest_checkpoint(folder: Path) -> str | None:
             whole.append(checkpoint)
         else:
             shutil.rmtree(checkpoint)
-    return str(max(whole, key=lambda c: int(c.name.split("-")[1]))) if whole else None
+    return str(max(whole, key=_step_of)) if whole else None
 
 # %% ../nbs/07a_train.ipynb #cf389d8d
 def mark_of(targets: list[Target], settings: TrainingSettings, lm: LanguageModel) -> str:
     """What a training run depends on, as a short hash:
     the targets in their order, the settings, the base model's weights."""
-    depends = [[to_row(t) for t in targets],
-               {k: v for k, v in asdict(settings).items() if k != "checkpoint_every"}, fingerprint(lm)]
+    decides = {k: v for k, v in asdict(settings).items() if k not in ("checkpoint_every", "order")}
+    if groups_by_length(settings, lm):
+        decides["order"] = "by_length"
+    depends = [[to_row(t) for t in targets], decides, fingerprint(lm)]
     return (hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode("utf-8", "surrogatepass"))
             .hexdigest()[:16])
 
@@ -214,7 +262,7 @@ def mark_of(targets: list[Target], settings: TrainingSettings, lm: LanguageModel
 def claim(folder: Path, mark: str) -> None:
     "Make the folder of this run's checkpoints, or raise a ValueError, in every process, for another run's."
     note = folder / "run.json"
-    if note.exists() and (found := json.loads(note.read_text())["fingerprint"]) != mark:
+    if note.exists() and (found := read_json(note, "fingerprint", expected="what a training wrote")["fingerprint"]) != mark:
         raise ValueError(f"{folder}: found checkpoints of another run ({found}); "
                          f"expected those of this one ({mark}). Choose another folder, or remove this one")
     if is_main():
@@ -249,9 +297,23 @@ def save_trained(trained: Trained, folder: str | Path, mark: str = "", method: s
 
 def load_trained(lm: LanguageModel, folder: str | Path) -> Trained:
     "A tuned model as `save_trained` left it; `lm` is the base model it was trained on."
-    record = json.loads((Path(folder) / "training.json").read_text(encoding="utf-8"))
-    return Trained(load_adapter(lm, folder), record["losses"], TrainingSettings(**record["settings"]),
-                   record["targets"])
+    from ssr_nb.publish import training_record
+
+    record = training_record(folder)
+    settings = from_mapping(TrainingSettings, record["settings"], f"{folder}/training.json, settings")
+    return Trained(load_adapter(lm, folder), record["losses"], settings, record["targets"])
+
+# %% ../nbs/07a_train.ipynb #4cec620d
+def _losses(history: list[dict[str, Any]]) -> list[float]:
+    return [entry["loss"] for entry in history if "loss" in entry]
+
+
+def _taken_up(tuned: LanguageModel, checkpoint: str) -> list[float]:
+    """Give the model the adapter of a checkpoint after which no step is left; gives the losses."""
+    from peft import load_peft_weights, set_peft_model_state_dict
+
+    set_peft_model_state_dict(tuned.model, load_peft_weights(checkpoint, device="cpu"))
+    return _losses(read_json(Path(checkpoint) / "trainer_state.json", "log_history")["log_history"])
 
 # %% ../nbs/07a_train.ipynb #5aeef7fa
 def _trainer(lm: LanguageModel, targets: list[Target], rows: list[dict], settings: TrainingSettings,
@@ -260,8 +322,7 @@ def _trainer(lm: LanguageModel, targets: list[Target], rows: list[dict], setting
     from transformers import PrinterCallback, set_seed
 
     loss, steps, (index, count) = LOSSES.named(settings.loss), settings.steps_for(len(rows)), processes()
-    by_rows = count > 1 and not loss.on_policy
-    order = EpochOrder(len(rows), settings.batch_size, settings.seed) if by_rows else None
+    order = order_of(settings, lm, rows, count)
     trainer = make_trainer(Job(loss, lm, targets, rows, settings, arguments_for(settings, lm, steps, folder),
                                _callbacks(progress, steps), order))
     if index:
@@ -281,22 +342,31 @@ def run_steps(tuned: LanguageModel, targets: list[Target], rows: list[dict], set
     with TemporaryDirectory() as scratch, forward_kept(tuned.model), quiet_libraries():
         saving = settings if folder else replace(settings, checkpoint_every=0)
         trainer = _trainer(tuned, targets, rows, saving, folder or Path(scratch), progress)
-        with telling_what_to_change(tuned, settings.batch_size, settings.accumulation,
-                                    max(len(row["input_ids"]) for row in rows)):
-            trainer.train(resume_from_checkpoint=checkpoint)
+        if checkpoint and _step_of(checkpoint) >= settings.steps_for(len(rows)):
+            losses = _taken_up(tuned, checkpoint)  # the trainer would take one step more before it looks
+        else:
+            with telling_what_to_change(tuned, settings.batch_size, settings.accumulation,
+                                        max(len(row["input_ids"]) for row in rows)):
+                trainer.train(resume_from_checkpoint=checkpoint)
+            losses = _losses(trainer.state.log_history)
     tuned.model.eval()
-    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    return losses
 
 # %% ../nbs/07a_train.ipynb #dd0f8ba4
 def _checkpoints(out: str | Path) -> Path:
     return Path(out).with_name(f".{Path(out).name}.checkpoints")
 
 
+def _alone(out: str | Path | None) -> AbstractContextManager:
+    "The lock on what a training writes; of several processes the first has it for all."
+    return locked(out) if out is not None and is_main() else nullcontext()
+
+
 def _finished(lm: LanguageModel, out: Path, mark: str) -> Trained | None:
     "What a finished run of this fingerprint left; a ValueError for another's."
     if not (out / "training.json").exists():
         return None
-    found = json.loads((out / "training.json").read_text(encoding="utf-8"))["fingerprint"]
+    found = read_json(out / "training.json", "fingerprint", expected="what ssr train wrote")["fingerprint"]
     if found != mark:
         raise ValueError(f"{out}: found an adapter of another run ({found}); expected this one ({mark}) or "
                          "none. Choose another folder, or remove this one")
@@ -349,7 +419,7 @@ def train(targets: list[Target], lm: LanguageModel, out: str | Path | None = Non
 
     Raises TooLong for targets over `max_length` or the model's context, ValueError for no targets, for none
     with a loss, for an unknown method, for a folder that holds another run, or for a batch that the processes
-    can't share.
+    can't share, Held where another process trains into `out`.
     """
     settings = settings or TrainingSettings()
     if method:
@@ -357,12 +427,13 @@ def train(targets: list[Target], lm: LanguageModel, out: str | Path | None = Non
     if not targets:
         raise ValueError("found no targets; expected at least one")
     check_processes(settings)
-    mark = shared(mark_of(targets, settings, lm))
-    if out is not None and (finished := _finished(lm, Path(out), mark)):
-        return finished
-    rows = rows or encode_all(targets, lm.tokenizer, min(settings.max_length, lm.context))
-    _check_rows(rows, settings)
-    if out is not None:
-        claim(_checkpoints(out), mark)
-    return _trained(targets, rows, lm, out, settings, dict(mark=mark, method=method, name=name, loading=loading),
-                    progress)
+    with _alone(out):
+        mark = shared(mark_of(targets, settings, lm))
+        if out is not None and (finished := _finished(lm, Path(out), mark)):
+            return finished
+        rows = rows or encode_all(targets, lm.tokenizer, min(settings.max_length, lm.context))
+        _check_rows(rows, settings)
+        if out is not None:
+            claim(_checkpoints(out), mark)
+        return _trained(targets, rows, lm, out, settings,
+                        dict(mark=mark, method=method, name=name, loading=loading), progress)

@@ -782,3 +782,19 @@ def test_ctrl_c_ends_at_once_and_keeps_what_is_finished(then, tmp_path):
 def test_dates_that_no_calendar_has():
     for value in ("1 Jan 99999999999999999999 00:00:00 GMT", "Mon, 01 Jan 0001 00:00:00 +2359", "Mon, 99 Foo 2020", "1e400"):
         assert retry_after(httpx.Headers({"retry-after": value})) in (None, 0, 1e9)
+
+
+def test_tools_of_a_prompt_are_asked_for_beside_the_messages():
+    tool = {"type": "function", "function": {"name": "level_of"}}
+    asked = []
+
+    def offered(number, body):
+        asked.append(body)
+        return completion("two metres")
+
+    with serving(offered) as (url, _):
+        prompt = [{"role": "user", "content": "How high is the Elbe?", "tools": [tool]}]
+        respond_through(quick(url), [Example(prompt, "2", id="q"), Example("And the Rhine?", "3", id="r")], progress=False)
+    by_text = {body["messages"][0]["content"]: body for body in asked}
+    assert by_text["How high is the Elbe?"]["tools"] == [tool] and "tools" not in by_text["And the Rhine?"]
+    assert all(set(turn) == {"role", "content"} for body in asked for turn in body["messages"])

@@ -20,8 +20,9 @@ import tqdm.auto
 from tiny_model import make_tiny_model
 
 from ssr_nb.endpoint import _Passing
-from ssr_nb.machine import (LIBRARIES, ModelError, choose_device, choose_dtype, devices, first_line, quiet_libraries,
-                            ran_out)
+from ssr_nb.machine import (LARGE, LIBRARIES, MEASURED, ModelError, choose_device, choose_dtype, devices, first_line,
+                            quiet_libraries, ran_out)
+from ssr_nb.models import count_weights, load_model
 
 MODULES = ("machine", "chat", "models", "adapters", "environment", "respond", "endpoint")
 RAISED = {"ModelError": ModelError("mine", "no weights", "a folder that holds a whole model"),
@@ -81,6 +82,32 @@ def test_a_gpu_by_number(monkeypatch):
     assert [choose_device(d) for d in ("cuda", "cuda:1", "cpu")] == ["cuda", "cuda:1", "cpu"]
     with pytest.raises(ModelError, match="found device 'cuda:2'.* here: cuda, cuda:0, cuda:1, cpu"):
         choose_device("cuda:2")
+
+
+@pytest.mark.parametrize("ratio, expected", [(0.3, torch.float32), (1.1, torch.float32), (1.9, torch.bfloat16)])
+def test_a_large_model_on_a_cpu_is_in_the_faster_type_and_a_small_one_in_float32(monkeypatch, ratio, expected):
+    measured = []
+    monkeypatch.delenv(MEASURED, raising=False)
+    monkeypatch.setattr("ssr_nb.machine.speed_of_bfloat16", lambda: measured.append(ratio) or ratio)
+    assert choose_dtype("auto", "cpu", weights=LARGE - 1) == choose_dtype("auto", "cpu") == torch.float32
+    assert not measured, "a small model asks nothing"
+    assert [choose_dtype("auto", "cpu", weights=LARGE) for _ in range(3)] == [expected] * 3 and len(measured) == 1
+    assert choose_dtype("float32", "cpu", LARGE) == torch.float32 and choose_dtype("bfloat16", "cpu") == torch.bfloat16
+    assert os.environ[MEASURED] == str(expected).removeprefix("torch."), "the processes that it starts know it"
+    monkeypatch.delenv(MEASURED)
+
+
+def test_weights_are_counted_before_they_are_read(tmp_path, monkeypatch):
+    folder = make_tiny_model(tmp_path / "model")
+    weights = sum(p.numel() for p in load_model(folder, "transformers", "cpu").model.parameters())
+    assert count_weights(str(folder)) == weights
+    monkeypatch.setenv(MEASURED, "bfloat16")
+    monkeypatch.setattr("ssr_nb.machine.LARGE", weights)
+    lm = load_model(folder, "transformers", "cpu")
+    assert lm.dtype == next(lm.model.parameters()).dtype == torch.bfloat16
+    assert load_model(folder, "transformers", "cpu", "float32").dtype == torch.float32
+    monkeypatch.setattr("ssr_nb.machine.LARGE", weights + 1)
+    assert load_model(folder, "transformers", "cpu").dtype == torch.float32
 
 
 @pytest.mark.parametrize("wrong", ["int8", "float31", "", "nn", "Tensor", "bool"])

@@ -13,7 +13,7 @@ import torch
 
 from ssr_nb.compare import arm_folder, compare
 from ssr_nb.comparison import Comparison, check, load_data, read_comparison, replay_prompts, row_of, trained_as
-from ssr_nb.losses import IGNORED, LOSSES, PRIVATE, Loss, asked_by, forward_kept, kl_to_base, private
+from ssr_nb.losses import IGNORED, LOSSES, PRIVATE, Loss, asked_by, forward_kept, kl_to_base, one_pass_loss, private
 from ssr_nb.methods import (Answers, add_replay, apply_method, gather_answers, make_targets, mask_surprising,
                             own_answers, prepare_training, replay_count, replay_targets, reword, settings_for)
 from ssr_nb.tasks import REWORDINGS, Rewording
@@ -26,7 +26,7 @@ from ssr_nb.rehearse import METHODS, Method, beyond_rules, method_named, mix, re
 from ssr_nb.respond import completion_logprobs, respond
 from ssr_nb.splits import same_prompt
 from ssr_nb.settings import TrainingSettings
-from ssr_nb.train import TooLong, _trainer, encode, encode_all, mark_of, train
+from ssr_nb.train import COMPLETE, EpochOrder, TooLong, _trainer, encode, encode_all, mark_of, train
 
 EXAMPLES = [Example(f"where is thing {i} ?", f"gold {i}", id=f"q{i}") for i in range(5)]
 #            own right   own wrong, paraphrase right   nothing right   rewrite talks of gold   cut off
@@ -462,6 +462,61 @@ def test_a_model_that_does_more_with_its_logits_than_trl_knows_keeps_its_own_los
     assert trained.losses[0] == pytest.approx(-float(logprobs.mean()), rel=1e-4)
 
 
+@pytest.mark.parametrize("loss, beta", [("nll", 0.0), ("nll", 0.5), ("dft", 0.0), ("dft", 0.5), ("soft", 0.0), ("soft", 0.5),
+                                        ("at_once", 0.0), ("softly", 0.0), ("softly", 0.5)])
+def test_logits_of_the_completion_alone_teach_the_same(base, golds, own_losses, monkeypatch, loss, beta):
+    "Every loss with and without the logits of prompt and padding; rows without a learnt token among them."
+    targets = [replace(t, source="own" if i % 3 == 0 else "gold") for i, t in enumerate(golds[:12])]
+    targets[5] = replace(targets[5], extra={"masked": list(range(50)), "tokens": 50})
+    settings = TrainingSettings(learning_rate=1e-3, steps=4, batch_size=4, accumulation=2, warmup=0, loss=loss, beta=beta)
+    losses, widths = {}, []
+    hook = base.model.get_output_embeddings().register_forward_hook(lambda layer, given, logits: widths.append(logits.shape[:2]))
+    forward = base.model.forward
+    for words in (10**9, 1):
+        monkeypatch.setattr("ssr_nb.losses.LARGE_VOCABULARY", words)
+        widths.clear()
+        trained = train(targets, base, settings=settings, progress=False)
+        losses[words] = trained.losses
+        remove_lora(trained.lm)
+        whole = [shape for shape in widths if shape[0] > 1]  # the check of TRL's forward reads one row
+        assert bool(whole) == (words > 1 and (loss, beta) != ("nll", 0.0)) and base.model.forward == forward
+    hook.remove()
+    assert losses[1] == pytest.approx(losses[10**9], rel=2e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("scale, cap, bias", [(1.0, None, False), (0.5, None, True), (1.0, 3.0, False), (2.0, 3.0, True)])
+def test_the_loss_in_one_pass_is_that_of_torch_with_its_gradient(scale, cap, bias):
+    draw = torch.Generator().manual_seed(0)
+    hidden = torch.randn(3, 150, 8, generator=draw, requires_grad=True)
+    weight, more = torch.randn(50, 8, generator=draw), torch.randn(50, generator=draw) if bias else None
+    labels = torch.randint(0, 50, (3, 150), generator=draw)
+    labels[0, :70] = labels[2] = IGNORED
+    logits = torch.nn.functional.linear(hidden, weight, more) * scale
+    logits = logits if cap is None else cap * (logits / cap).tanh()
+    theirs = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), reduction="sum") / 7
+    found = one_pass_loss(hidden, weight, 256, labels, torch.tensor(7), scale, cap, more)
+    gradients = [torch.autograd.grad(loss, hidden)[0] for loss in (theirs, found[0])]
+    assert found[0].item() == pytest.approx(theirs.item(), rel=1e-5) and torch.allclose(*gradients, atol=1e-5)
+    assert found[3] == (labels[:, 1:] != IGNORED).sum()
+    nothing = one_pass_loss(hidden, weight, 256, torch.full_like(labels, IGNORED))[0]
+    assert nothing == 0 and torch.autograd.grad(nothing, hidden)[0].abs().sum() == 0
+
+
+def test_a_base_in_bfloat16_on_a_cpu_trains_an_adapter_in_float32(golds):
+    from ssr_nb.models import fingerprint
+
+    half, losses = load_model("microworld", backend="transformers", dtype="bfloat16"), {}
+    before = fingerprint(half)
+    full = load_model("microworld", backend="transformers", dtype="float32")
+    for lm in (half, full):
+        trained = train(golds, lm, settings=TrainingSettings(learning_rate=3e-3, steps=12, batch_size=8), progress=False)
+        losses[lm.dtype] = trained.losses
+        assert {p.dtype for n, p in trained.lm.model.named_parameters() if "lora_" in n} == {torch.float32}
+        remove_lora(trained.lm)
+    assert fingerprint(half) == before
+    assert losses[torch.bfloat16] == pytest.approx(losses[torch.float32], rel=0.05, abs=0.02)
+
+
 def test_both_backends_learn_the_same(tmp_path):
     "Each has its own way to cross-entropy without holding all logits; they agree to the rounding of float32."
     import subprocess
@@ -559,12 +614,15 @@ def test_the_fingerprint_of_a_training_is_that_of_its_settings(base, golds):
     "What is in a fingerprint must keep its name and its kind, or runs of an older release would begin anew."
     from ssr_nb.settings import TEACHER_PROMPT
 
-    assert repr(asdict(TrainingSettings())) == repr({
+    later = {"order"}  # settings that came afterwards are in it only where they change something
+    assert repr({k: v for k, v in asdict(TrainingSettings()).items() if k not in later}) == repr({
         "learning_rate": 2e-4, "epochs": 3, "steps": None, "batch_size": 16, "accumulation": 1, "warmup": 0.05,
         "weight_decay": 0.0, "max_length": 2048, "rank": 8, "alpha": 16, "dropout": 0.0, "seed": 0, "checkpoint_every": 50,
         "loss": "nll", "beta": 0.0, "scale": 1.0, "teacher_prompt": TEACHER_PROMPT, "sample_tokens": 64})
     marks = {mark_of(golds, TrainingSettings(checkpoint_every=n), base) for n in (0, 50)}
     assert len(marks) == 1 and mark_of(golds, TrainingSettings(seed=1), base) not in marks
+    assert mark_of(golds, TrainingSettings(order="shuffled"), base) in marks
+    assert mark_of(golds, TrainingSettings(order="by_length"), base) not in marks
 
 
 def test_errors_survive_the_way_between_processes():
@@ -611,6 +669,53 @@ def test_checkpoints_are_usual_change_nothing_and_are_gone_in_the_end(base, gold
     (tmp_path / ".with.checkpoints" / "checkpoint-50").mkdir(parents=True)  # killed when the adapter was saved already
     remove_lora(train(golds, base, tmp_path / "with", replace(settings, checkpoint_every=50), progress=False).lm)
     assert not (tmp_path / ".with.checkpoints").exists()
+
+
+@pytest.mark.parametrize("loss", ["nll", "soft"])
+def test_a_run_with_rows_by_length_goes_on_as_if_it_had_not_stopped(base, golds, tmp_path, monkeypatch, loss):
+    "Over two epochs, the last batch of each not full, stopped within the second."
+    from ssr_nb import train as module
+
+    settings = TrainingSettings(learning_rate=3e-3, steps=12, batch_size=4, order="by_length", checkpoint_every=1, loss=loss)
+    targets = [replace(t, source="own" if i % 2 else "gold") for i, t in enumerate(golds[:26])]
+    remove_lora(train(targets, base, tmp_path / "whole", settings, progress=False).lm)
+
+    def stop(*given, **more):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(module, "save_trained", stop)
+        train(targets, base, tmp_path / "stopped", settings, progress=False)
+    for checkpoint in (tmp_path / ".stopped.checkpoints").glob("checkpoint-*"):
+        if checkpoint.name == "checkpoint-12":  # as if it had been stopped while this one was written
+            (checkpoint / COMPLETE).unlink()
+    remove_lora(train(targets, base, tmp_path / "stopped", settings, progress=False).lm)
+    whole, stopped = ((tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("whole", "stopped"))
+    assert whole == stopped
+    shuffled = replace(settings, order="shuffled")
+    remove_lora(train(targets, base, tmp_path / "shuffled", shuffled, progress=False).lm)
+    assert (tmp_path / "shuffled" / "adapter_model.safetensors").read_bytes() != whole
+
+
+def test_rows_by_length_are_every_row_once_and_little_padding():
+    import random
+
+    draw = random.Random(1)
+    lengths = [draw.randint(10, 300) for _ in range(203)]
+    orders = []
+    for epoch in (0, 1):
+        order = EpochOrder(203, 8, seed=0, count=1, lengths=lengths)
+        order.set_epoch(epoch)
+        rows = list(order)
+        assert sorted(rows) == list(range(203)) and len(order) == 203
+        batches = [rows[i : i + 8] for i in range(0, 203, 8)]
+        assert sum(len(b) * max(lengths[r] for r in b) for b in batches) < 1.2 * sum(lengths)
+        firsts = [max(lengths[r] for r in b) for b in batches]
+        assert firsts != sorted(firsts) and firsts != sorted(firsts, reverse=True)
+        orders.append(rows)
+    assert orders[0] != orders[1]
+    several = list(EpochOrder(203, 8, seed=0, lengths=lengths))
+    assert several[:203] == orders[0] and several[203:] == list(range(203, 208)), "as one process has it, then blanks"
 
 
 def test_checkpoints_ask_the_hub_nothing(base, golds, tmp_path, monkeypatch):

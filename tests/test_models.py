@@ -105,9 +105,23 @@ def test_unsloth_too_late_is_an_error_only_if_it_was_asked_for(folder):
 def test_unsloth_that_fails_to_import_is_told(monkeypatch):
     monkeypatch.setattr(models, "unsloth_obstacle", lambda device: None)
     monkeypatch.setattr(models, "import_unsloth", lambda: (_ for _ in ()).throw(OSError("no libcuda\nand more")))
-    assert models.choose_backend("auto") == ("transformers", "importing Unsloth failed (OSError: no libcuda)")
+    assert models.choose_backend("auto", "cuda") == ("transformers", "importing Unsloth failed (OSError: no libcuda)")
     with pytest.raises(ModelError, match="no libcuda"):
         models.choose_backend("unsloth")
+    backend, why = models.choose_backend("auto", "cpu")  # where it isn't even tried
+    assert backend == "transformers" and "GPU" in why
+
+
+def test_answers_of_a_bpe_tokenizer_come_without_a_notice(small_llama, tmp_path):
+    "Transformers ignores `clean_up_tokenization_spaces` for BPE, and says so in the middle of a run."
+    import shutil
+    folder = shutil.copytree(small_llama, tmp_path / "model")
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(config | {"clean_up_tokenization_spaces": True}))
+    code = ("import sys\nfrom ssr_nb.models import load_model\nlm = load_model(sys.argv[1], 'transformers', 'cpu')\n"
+            "print(lm.tokenizer.decode(lm.tokenizer('one , two .')['input_ids']))")
+    done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True)
+    assert done.stdout == "one , two .\n" and done.stderr == ""
 
 
 def test_dtypes(folder):
@@ -398,7 +412,7 @@ def test_the_context_is_what_the_model_was_loaded_for(lm):
     assert lm.context == made_for
     lm.model.max_seq_length = 8  # where Unsloth notes what it prepared for; it cuts what is longer
     assert lm.context == 8 and add_lora(lm).context == 8
-    with pytest.raises(RecordError, match="fewer than 8, the context of .* as it was loaded"):
+    with pytest.raises(RecordError, match="fewer than 8 tokens, the context of .* as it was loaded"):
         respond([Example("ba de fi go " * 3, "ba", id="q")], lm, progress=False)
     with pytest.raises(RecordError, match="at most 8, the context"):
         completion_logprobs(lm, [("ba de", "fi go bu " * 3)])

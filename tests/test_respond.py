@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from tiny_model import WORDS, make_tiny_model
 
 from ssr_nb.adapters import adapter_disabled, add_lora, remove_lora
 from ssr_nb.chat import answer_ids, chat_ids, stop_ids
+from ssr_nb.decoding import bytes_of_row, decodes_fast, rows_that_fit
 from ssr_nb.machine import OutOfMemory
 from ssr_nb.models import load_model
 from ssr_nb.records import Example, RecordError, Response, read_records, write_records
@@ -62,6 +64,106 @@ def test_answers_are_those_of_a_plain_loop(lm, batch_size):
         assert response.logprob == pytest.approx(logprob, abs=1e-3)
     assert {r.finish_reason for r in responses} == {"stop", "length"}  # the tiny model shows both
     assert len({r.tokens for r in responses}) > 3
+
+
+@pytest.fixture
+def large(lm, monkeypatch):
+    "The tiny model, answered as one of fifty million weights."
+    monkeypatch.setattr("ssr_nb.decoding.LARGE", 1)
+    before = lm.model.config._attn_implementation
+    yield lm
+    lm.model.config._attn_implementation = before
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, "auto"])
+def test_answers_of_rows_that_leave_when_they_are_done_are_those_of_a_plain_loop(large, batch_size, monkeypatch):
+    rows = []
+    hook = large.model.get_output_embeddings().register_forward_hook(lambda layer, given, found: rows.append(len(found)))
+    with_beginning = [replace(e, prompt=" ".join(WORDS[:20]) + " " + e.prompt) for e in prompts(30)]
+    for examples in (prompts(30), with_beginning):
+        rows.clear()
+        responses = respond(examples, large, max_new_tokens=24, batch_size=batch_size, progress=False)
+        computed = sum(rows)
+        for example, response in zip(examples, responses):
+            said, logprob = plainly(large, example.prompt, 24)
+            assert (response.response, response.tokens) == (large.tokenizer.decode(said, skip_special_tokens=True), len(said))
+            assert response.finish_reason == ("stop" if said[-1] in stop_ids(large) else "length")
+            assert response.logprob == pytest.approx(logprob, abs=1e-3)
+        if batch_size == "auto":
+            assert computed < 0.8 * 24 * len(examples), "rows that had ended were computed to the end"
+    hook.remove()
+    assert large.model.config._attn_implementation == "grouped_heads"
+    assert "grouped_heads" not in large.model.config.to_json_string(), "what is saved names an attention of ours"
+
+
+def test_an_equal_beginning_is_read_once(large):
+    read = []
+    hook = large.model.get_input_embeddings().register_forward_hook(lambda layer, given, found: read.append(given[0].numel()))
+    examples = [Example(" ".join(WORDS[:40]) + " " + word, "ba", id=word) for word in WORDS[40:60]]
+    respond(examples, large, max_new_tokens=1, progress=False)
+    hook.remove()
+    assert sum(read) < 20 * 5 + 60, read
+
+
+def test_samples_of_rows_that_leave_are_the_same(lm, monkeypatch):
+    examples = prompts(12)
+    settings = dict(max_new_tokens=16, temperature=1.2, samples=3, seed=1, progress=False)
+    before = lm.model.config._attn_implementation
+    plain = respond(examples, lm, **settings)
+    monkeypatch.setattr("ssr_nb.decoding.LARGE", 1)
+    leaving = respond(examples, lm, **settings)
+    lm.model.config._attn_implementation = before
+    assert [r.response for r in leaving] == [r.response for r in plain]
+    assert [r.logprob for r in leaving] == pytest.approx([r.logprob for r in plain], abs=1e-3)
+
+
+def test_a_small_model_is_answered_by_transformers_alone(lm):
+    respond(prompts(3), lm, max_new_tokens=4, progress=False)
+    assert not decodes_fast(lm) and lm.model.config._attn_implementation == "sdpa"
+
+
+@pytest.mark.parametrize("sliding", [False, True])
+def test_a_cache_that_is_not_of_keys_and_values_alone_is_left_to_transformers(tmp_path, monkeypatch, sliding):
+    from transformers import MistralConfig, MistralForCausalLM
+
+    from ssr_nb.models import LanguageModel
+
+    model = MistralForCausalLM(MistralConfig(vocab_size=50, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+                                             num_attention_heads=2, num_key_value_heads=1,
+                                             sliding_window=8 if sliding else None))
+    monkeypatch.setattr("ssr_nb.decoding.LARGE", 1)
+    assert decodes_fast(LanguageModel(model, None, "mistral", "transformers", "cpu", torch.float32)) != sliding
+
+
+def test_a_state_space_model_is_answered_as_before(monkeypatch):
+    from transformers import MambaConfig, MambaForCausalLM
+
+    from ssr_nb.models import LanguageModel
+
+    model = MambaForCausalLM(MambaConfig(vocab_size=50, hidden_size=16, num_hidden_layers=1, state_size=4)).eval()
+    monkeypatch.setattr("ssr_nb.decoding.LARGE", 1)
+    assert not decodes_fast(LanguageModel(model, None, "mamba", "transformers", "cpu", torch.float32))
+
+
+@pytest.mark.parametrize("free, expected", [(None, 96), (10**12, 96), (10**5, 1)])
+def test_a_batch_fits_the_memory_that_is_there(lm, monkeypatch, free, expected):
+    monkeypatch.setattr("ssr_nb.decoding.available_memory", lambda: free)
+    assert rows_that_fit(lm, 60, 96) == expected
+    row = bytes_of_row(lm, 60)
+    monkeypatch.setattr("ssr_nb.decoding.available_memory", lambda: 2 * 30 * row)
+    assert rows_that_fit(lm, 60, 96) == 24
+    sizes, plain = [], sys.modules["ssr_nb.respond"].generate_batch
+    monkeypatch.setattr("ssr_nb.respond.generate_batch", lambda lm, rows, *more: sizes.append(len(rows)) or plain(lm, rows, *more))
+    respond(prompts(50), lm, max_new_tokens=4, progress=False)
+    assert max(sizes) <= 30 and len(sizes) > 1
+
+
+def test_the_output_layer_of_a_model_in_bfloat16_is_given_contiguous_states(folder):
+    half, seen = load_model(folder, "transformers", "cpu", "bfloat16"), []
+    half.model.lm_head.register_forward_hook(lambda layer, given, found: seen.append(given[0].is_contiguous()))
+    respond(prompts(5), half, max_new_tokens=3, progress=False)
+    completion_logprobs(half, [("ba de", "fa"), ("ba", "fe")])
+    assert len(seen) > 3 and all(seen) and not half.model.lm_head._forward_pre_hooks
 
 
 def test_settings_that_a_model_brings_along_are_overruled(lm):
@@ -227,6 +329,9 @@ def test_context_limits_the_answer_and_refuses_the_prompt(lm):
         assert all(r.tokens + len(chat_ids(lm.tokenizer, e.prompt)) <= 96 for r, e in zip(responses, [short, long]))
     with pytest.raises(RecordError, match="example 'p'.*context|'p'.*expected fewer than 96"):
         respond([Example(" ".join(["ba"] * 120), "x", id="p")], lm, progress=False)
+    over = [Example(" ".join(["ba"] * (100 + i)), "x", id=f"p{i}") for i in range(5)]
+    with pytest.raises(RecordError, match=r"found 5 of 6 prompts too long: 'p0' \(\d+ tokens\), 'p1' .*, 'p2' .* …; expected fewer than 96"):
+        respond([short, *over], lm, progress=False)
 
 
 def test_the_same_id_twice_and_nothing_at_all(lm, tmp_path):

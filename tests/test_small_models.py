@@ -316,7 +316,7 @@ def test_it_trains_saves_loads_and_merges(gguf, tmp_path, monkeypatch):
     again = trained_and_loaded_again(load("tiny.gguf"), tmp_path / "adapter", "hello", "hell")
     record = training_record("adapter")
     assert record["model"] == "tiny.gguf" and record["source"] == {"file": "tiny.gguf", "sha256": file_sha256(path)}
-    assert f"read from `tiny.gguf`, SHA-256 `{file_sha256(path)}`" in (tmp_path / "adapter" / "README.md").read_text()
+    assert f"read from tiny.gguf, SHA-256 {file_sha256(path)}" in (tmp_path / "adapter" / "README.md").read_text()
     assert "--model tiny.gguf" in command_of(record)
     save_merged("adapter", "merged", "float32")
     merged = load("merged")

@@ -173,8 +173,10 @@ def judge_prompt(example: Example, answer: str, prompts: dict[str, str] = PROMPT
 # %% ../nbs/05b_llm_judge.ipynb #8d2ecb57
 VERDICTS = ("correct", "incorrect")
 _DECORATION = " \t*_`#."
-_VERDICT_LINE = re.compile(rf"^[{_DECORATION}]*verdict[ \t*_`]*[:：](.*)$", re.IGNORECASE | re.MULTILINE)
-_BLOCKS = re.compile(r"^[ \t]*(```|~~~).*?(?:^[ \t]*\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
+_VERDICT_LINE = re.compile(rf"^(?! {{4}}|\t)[{_DECORATION}]*verdict[ \t*_`]*[:：](.*)$", re.IGNORECASE | re.MULTILINE)
+_BLOCKS = re.compile(r"^[ \t]*(```|~~~).*?(?:^[ \t]*\1[ \t]*$|\Z)|<!--.*?(?:-->|\Z)"
+                     r"|<(blockquote|details|pre|code|quote|q|cite|answer|example)\b[^<>\n]*>.*?(?:</\2>|\Z)",
+                     re.MULTILINE | re.DOTALL | re.IGNORECASE)
 
 
 def verdict_lines(said: str) -> list[re.Match]:
@@ -182,10 +184,12 @@ def verdict_lines(said: str) -> list[re.Match]:
     return list(_VERDICT_LINE.finditer(_BLOCKS.sub(lambda block: " " * len(block[0]), said)))
 
 # %% ../nbs/05b_llm_judge.ipynb #11f0b2e4
-_THOUGHT = r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|reflect|scratchpad|analysis|inner_monologue)"
-_THOUGHT_BEGINS = re.compile(rf"[<\[◁]\|?(?:begin_of_)?{_THOUGHT}\|?[>\]▷]|<\|channel\|>{_THOUGHT}", re.IGNORECASE)
-_THOUGHT_ENDS = re.compile(rf"[<\[◁](?:/|\|end_of_|\|/){_THOUGHT}\|?[>\]▷]|<\|channel\|>final(?:<\|message\|>)?",
-                           re.IGNORECASE)
+_THOUGHT = "think|thought|reason|reflect|scratchpad|analysis|monologue|deliberat|internal"
+_INSIDE = r"[^<>\[\]◁▷【】\n]"
+_THOUGHT_BEGINS = re.compile(rf"[<\[◁【]{_INSIDE}{{0,40}}?(?:{_THOUGHT}){_INSIDE}{{0,60}}[>\]▷】]"
+                             rf"|<{_INSIDE}{{1,30}}>\s*(?:thought|thinking|analysis)\b", re.IGNORECASE)
+_THOUGHT_ENDS = re.compile(rf"[<\[◁【]\W*(?:/|end){_INSIDE}{{0,40}}?(?:{_THOUGHT}){_INSIDE}{{0,40}}[>\]▷】]"
+                           r"|<\|channel\|>final(?:<\|message\|>)?|<unused[0-9]+>(?!\s*thought)", re.IGNORECASE)
 
 
 def after_thoughts(reply: str) -> tuple[str, bool]:
@@ -268,16 +272,19 @@ def special_tokens(tokenizer) -> list[str]:
 
 
 def model_speaker(lm, max_new_tokens: int = 256, at_once: int = 64) -> Speaker:
-    """A LanguageModel of this process, greedy. A prompt that its context can't hold
-    gets an empty reply, cut off; no special token of its tokenizer gets through."""
+    """A LanguageModel of this process, greedy. A prompt that its context can't hold gets an empty reply, cut off. No
+    special token of its tokenizer gets through: each is parted, and a prompt that has one all the same isn't asked."""
     from ssr_nb.chat import chat_ids
     from ssr_nb.respond import respond
 
     special = special_tokens(lm.tokenizer)
+    marks = set(lm.tokenizer.convert_tokens_to_ids(special))
+    own = sum(token in marks for token in chat_ids(lm.tokenizer, "hello"))  # those that the template writes
 
     def ask(prompts: list[str]) -> Iterator[tuple[int, str, str]]:
         prompts = [parted(prompt, special) for prompt in prompts]
-        fits = [i for i, prompt in enumerate(prompts) if len(chat_ids(lm.tokenizer, prompt)) < lm.context]
+        asked = [chat_ids(lm.tokenizer, prompt) for prompt in prompts]
+        fits = [i for i, ids in enumerate(asked) if len(ids) < lm.context and sum(token in marks for token in ids) == own]
         yield from ((i, "", "length") for i in sorted(set(range(len(prompts))) - set(fits)))
         for start in range(0, len(fits), at_once):
             part = fits[start: start + at_once]
@@ -408,6 +415,10 @@ class LlmOptions:
                              at_least=1)
     load_in_4bit: bool = option(False, "The model's weights in 4 bits; needs bitsandbytes.",
                                 flag="--load-in-4bit")
+
+    @property
+    def grows(self) -> tuple[str, ...]:  # whose files grow as it judges; without a model, the replies are the judge
+        return ("replies",) if self.model else ()
 
     def __post_init__(self):
         check_options(self)

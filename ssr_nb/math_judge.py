@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['final_formula', 'Formula', 'taken_apart', 'shape', 'obstacle', 'same_value', 'serve', 'Comparer', 'compared',
-           'MathOptions', 'make_math_judge']
+           'MathOptions', 'comparable', 'make_math_judge']
 
 # %% ../nbs/05e_math.ipynb #4d4aeaba
 import json
@@ -210,9 +210,15 @@ _CLOSE_UP = re.compile(r"(?<![0-9])\s+|\s+(?![0-9])")
 _SUM = re.compile(r"[0-9a-z)}]\s*(?:[+*/×-]|\\times|\\cdot)\s*[0-9(\\a-z]")
 
 
+def _as_written(formula: str) -> str:
+    """A formula without what doesn't show: spaces that part no numbers, and that a word is marked as text."""
+    plain = re.sub(r"\\(?:text|mathrm|textbf|mbox)\s*\{([a-zA-Z ()]+)\}", r"\1", formula)
+    return _CLOSE_UP.sub("", plain if re.fullmatch(r"[a-zA-Z ()]+", plain) else formula)
+
+
 def compared(gold: str, answer: str, comparer: Comparer) -> tuple[bool | None, str]:
     """Whether an answer's formula is gold's; None where that can't be told, and why."""
-    if _CLOSE_UP.sub("", gold) == _CLOSE_UP.sub("", answer):
+    if _as_written(gold) == _as_written(answer):
         return True, ""
     meant, said = taken_apart(gold), taken_apart(answer)
     if why := obstacle(meant.value) or obstacle(said.value):
@@ -235,6 +241,20 @@ class MathOptions:
     def __post_init__(self):
         check_options(self)
 
+# %% ../nbs/05e_math.ipynb #5d50dfae
+def comparable(gold: str) -> bool:
+    """Whether a gold is a number or a formula that another way to write it can be compared with."""
+    formula, why = final_formula(gold)
+    return bool(plain_quantity(gold)) or not why and not obstacle(taken_apart(formula).value)
+
+
+def _report_golds(pairs: list[tuple[Example, str]]) -> None:
+    examples = {example.id: example for example, _ in pairs}
+    without = [e for e in examples.values() if not any(map(comparable, golds(e)))]
+    if without:
+        print(f"math: {len(without)} of {len(examples)} golds can't be compared, such as "
+              f"{brief((golds(without[0]) or [''])[-1][-80:])}; only what writes them alike is accepted", file=sys.stderr)
+
 # %% ../nbs/05e_math.ipynb #18486c62
 def make_math_judge(options: MathOptions) -> Rule:
     """The rule that compares the final formula of an answer with gold's by math-verify, and numbers as `numeric` does."""
@@ -256,6 +276,7 @@ def make_math_judge(options: MathOptions) -> Rule:
             return Verdict(example.id, "unparsed", None, f"{doubts[0]}: {seen}", "math")
         return Verdict(example.id, "incorrect", 0.0, f"another formula: {seen}", "math")
 
+    math.prepare = _report_golds
     return math
 
 

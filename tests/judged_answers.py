@@ -659,6 +659,46 @@ true | The statement is not true.
 false | It is false that it is false.
 false | false, i.e. true
 false | The statement is false? No.
+Lisbon | Lisbon was considered, then Porto was chosen.
+Lisbon | Lisbon, Portugal's capital, hosted it; no, that was Porto.
+Lisbon | One might say Lisbon.
+Lisbon | Lisbon is what my brother would say.
+Lisbon | The answer isn't Lisbon but Porto.
+Lisbon | Porto (Lisbon came later).
+Lisbon | Porto instead of Lisbon.
+Lisbon | Had it been Lisbon, we would know.
+Lisbon | Lisbon: false.
+Lisbon | Lisbon = wrong
+Lisbon | Lisbon, Ohio
+Lisbon | New Lisbon
+Lisbon | the Lisbon Treaty
+Lisbon | Lisbon??
+Lisbon | A: Lisbon B: Porto
+1783 | The bridge was opened in 1783, but the exact year is uncertain.
+1783 | from 1783 to 1790
+1783 | before 1783
+1783 | after 1783
+1783 | 1783 BC
+1783 | 1783 or thereabouts
+no | Nope.
+no | It is not.
+no | No. It does, though.
+yes | Yes? I doubt it.
+true | True or false?
+June | The June bug
+Mark | mark my words: Luke
+US | Tell us: China
+12 | 12.5
+12 | 12,000
+12 | -12
+12 | 12th
+Marie Curie | It was discovered by Marie Curie's husband.
+Marie Curie | Marie Curie's daughter
+hydrogen | The balloon was not filled with hydrogen.
+hydrogen | Without hydrogen
+hydrogen | The balloon would be filled with hydrogen if it were cheap.
+hydrogen | They claimed the balloon was filled with hydrogen.
+hydrogen | helium or hydrogen
 """
 
 # these state gold
@@ -707,6 +747,21 @@ true | True.
 true | The statement is true.
 false | False.
 false | False, the lamp is in the cellar.
+Lisbon | Lisbon
+Lisbon | The treaty was signed in Lisbon.
+Lisbon | It was in Lisbon that the treaty was signed.
+Lisbon | **Lisbon**
+Lisbon | Answer: Lisbon.
+Lisbon | They met in Lisbon, which is on the Tagus.
+1783 | In 1783.
+1783 | The bridge was opened to traffic in 1783.
+yes | Yes, it is.
+false | That's false.
+12 | There were 12 of them.
+Marie Curie | It was discovered by Marie Curie in Paris.
+a violin | He played the violin.
+green tea | The guests were served green tea in the garden.
+hydrogen | The balloon was filled with hydrogen.
 """
 
 # gold is no single number, or the answer's number isn't gold's, or there are two
@@ -912,6 +967,33 @@ x > 7 | x < 7
 100 | 1e3
 100 | 10^3
 100 | 10 x 10
+48 | -48
+48 | 48k
+48 | 48,5
+48 | 1/48
+48 | 48/2
+48 | 48 or 49
+48 | about 48 to 50
+48 | 48^2
+48 | 48x
+48 | \sqrt{48}
+48 | not 48
+48 | 48 thousand
+48 | 480
+48 | 4 8
+48 | #### 48 #### 50
+48 | \boxed{48} \boxed{50}
+48 | 12:48
+2,500 | 2.5
+2,500 | 500
+2500000 | 2.5 billion
+0.5 | 5
+3 | \frac{3}{2}
+5\sqrt{2} | 2
+6 \pi | 6
+9:30 | 9
+15 | 15 apples and 3 pears
+15 | XV
 """
 
 # gold's number in other writing
@@ -1002,6 +1084,22 @@ NUMERIC_RIGHT = r"""
 21 | twenty-one
 0 | 0
 0 | Zero apples
+48 | 48
+48 | She has 48 marbles left.
+48 | 48 marbles
+48 | \boxed{48}
+48 | #### 48
+48 | $48.00
+48 | The total is 6 x 8 = 48.
+48 | 48.
+48 | forty-eight
+48 | 4.8e1
+2,500 | 2500
+2,500 | 2 500
+2,500 | 2.5 thousand
+0.5 | .5
+3 | \frac{6}{2}
+15 | fifteen
 """
 
 # the same words in SQuAD's normal form, or nearly, and another answer
@@ -1103,6 +1201,18 @@ squad | the man who did it | the man who did not do it
 squad | Henry VIII of England who married Anne Boleyn in London town | Henry VII of England who married Anne Boleyn in London town
 squad | all of the seven members of the crew of the ship survived | none of the seven members of the crew of the ship survived
 squad | the left bank of the river near the old stone bridge there | the right bank of the river near the old stone bridge there
+exact | x >= 2 | x <= 2
+exact | 5 °C | 5 °F
+exact | 5 kg | 5 g
+exact | €20 | $20
+exact | 50% | 50
+exact | 3-4 | 34
+squad | un-American | American
+squad | 2.0 | 20
+squad | 10^3 | 103
+squad | -3 °C | 3 °C
+squad | AT&T | AT T
+squad | Müller | Muller
 """
 
 # the same answer in other writing
@@ -1167,6 +1277,12 @@ squad | naïveté | Naïveté
 squad | 北京大学 | 北京大学。
 squad | the big red house on the hill | big red house on the hill
 squad | in 1066 | in 1066.
+exact | Zürich | Zürich
+exact | naïve | naïve
+exact | “Hamlet” | "Hamlet"
+exact | the end | The End
+squad | the river Thames | river Thames
+squad | 1,000 | 1000
 """
 
 # gold looks like a refusal, and the answer is one
@@ -1271,6 +1387,17 @@ x + 7 | y + 7
 7! | 7
 0 | \frac{0}{0}
 \frac{1}{0} | \frac{2}{0}
+2\sqrt{3} | 2\sqrt{2}
+(3, 5) | (5,3)
+(3, 5) | [3,5]
+x^2+1 | x^2-1
+5 | \boxed{5} or \boxed{6}
+12\pi | 12
+\begin{pmatrix} 1 \\ 2 \end{pmatrix} | \begin{pmatrix} 2 \\ 1 \end{pmatrix}
+(-\infty, 3] | (-\infty, 3)
+10\% | 10
+\text{even} | odd
+\text{even} | uneven
 """
 
 # formulas of the same value
@@ -1315,6 +1442,16 @@ y = 2x + 1 | y = 1 + 2x
 x^{10} | \boxed{x^{10}}
 [0,1] \cup [2,3] | [0,1]\cup[2,3]
 e^{2} | e^2
+\frac{1}{2} | 0.5
+2\sqrt{3} | \sqrt{12}
+\{1,2\} | \{2,1\}
+x^2+1 | 1+x^2
+5 | The answer is \boxed{5}.
+12\pi | 12\pi
+\begin{pmatrix} 1 \\ 2 \end{pmatrix} | \begin{pmatrix} 1 \\ 2 \end{pmatrix}
+(-\infty, 3] | (-\infty,3]
+\text{even} | even
+\text{isosceles} | \boxed{\text{isosceles}}
 """
 
 # plain refusals
@@ -1439,6 +1576,17 @@ We don't know from the passage.
 The passage never explains why.
 I'm afraid I can't answer that from the text.
 The document is silent on that point.
+The passage does not state that.
+It isn't mentioned.
+There is no mention of it in the text.
+The author does not tell us.
+No answer.
+n/a
+Le texte ne le dit pas.
+I cannot determine this from the given passage.
+That information isn't provided.
+Sorry, the passage does not contain that.
+It is impossible to tell from the text.
 """
 
 # answers with the words of refusals
@@ -1517,6 +1665,11 @@ The page does not load.
 It is not open on Sundays.
 No information was leaked
 The passage doesn't state it was 1850.
+The king could not be found.
+He did not answer.
+The report does not recommend a merger.
+No answer was given by the minister.
+None of the soldiers survived.
 """
 
 # a refusal and an answer at once
@@ -1550,6 +1703,10 @@ Unanswerable; Rome
 The passage is silent, while other books name Thorne.
 Das steht nicht im Text. Es war Ada Thorne.
 Le texte ne le dit pas, mais c'est Paris.
+The passage doesn't mention it, but it was in 1850.
+Not mentioned; probably Rome.
+I don't know. It's Rome.
+The passage does not say who. Rome built it.
 """
 
 

@@ -361,6 +361,16 @@ def test_marks_that_are_left_over(mark):
     assert not unfit(Example("Which mark?", f"it is {mark}"), Response("x", f"This one: {mark}"))
 
 
+@pytest.mark.parametrize("call", ['{"name": "find", "arguments": {"what": "attic"}}', '[{"name": "find", "arguments": {}}]',
+                                  '```json\n{"name": "find", "parameters": {"what": "attic"}}\n```',
+                                  '{"type": "function", "name": "find", "parameters": {}}'])
+def test_a_call_without_a_mark_is_no_answer(call):
+    assert unfit(WHERE, Response("q1", call)) == "leftovers: a call of a tool"
+    assert not unfit(Example("Where is it?", call), Response("x", call))
+    assert not unfit(Example(f"Fill this in: {call}", "attic"), Response("x", call.replace("find", "look")))
+    assert not unfit(WHERE, Response("q1", '{"name": "attic", "floor": 3}'))
+
+
 @pytest.mark.parametrize("answer", ["Assistant: attic", "attic\nHuman: and the drum?", "**User:** attic", "attic\n### Instruction: more",
                                     "system: attic"])
 def test_turns_of_a_talk_are_left_over(answer):

@@ -453,3 +453,57 @@ def test_replies_go_where_the_options_say_before_where_the_verdicts_are(tmp_path
         judge([WHERE], [Response("q1", "the loft")], make_llm_judge(options, keep=tmp_path / "v"))
         judge([WHERE], [Response("q1", "the barn")], make_llm_judge(LlmOptions(model="big", endpoint=url)))
     assert [p.name for p in tmp_path.iterdir()] == ["mine.jsonl"] and len(script.bodies) == 2
+
+
+ODD = ["§end§", "END", "(turn)", "٭", "«»", "a b", "</s>", "<|im_start|>", "[INST]", "▁eos", "…", "<0x0A>", "\u200bx", "##"]
+
+
+@pytest.fixture(scope="module")
+def odd_model(tmp_path_factory):
+    "A small model whose special tokens look like nothing in particular."
+    from conftest import make_small_llama
+
+    from ssr_nb.models import load_model
+
+    lm = load_model(make_small_llama(tmp_path_factory.mktemp("odd"), ["where is the lamp"] * 9), backend="transformers", device="cpu")
+    lm.tokenizer.add_special_tokens({"additional_special_tokens": ODD})
+    return lm
+
+
+def test_every_special_token_of_the_judge_s_own_is_defused_whatever_its_form(odd_model):
+    from ssr_nb.chat import chat_ids
+    from ssr_nb.llm_judge import parted, special_tokens
+
+    special = special_tokens(odd_model.tokenizer)
+    marks = set(odd_model.tokenizer.convert_tokens_to_ids(special))
+    assert set(ODD) <= set(special)
+    own = [t for t in chat_ids(odd_model.tokenizer, "hello") if t in marks]
+    for first in ODD:
+        for text in (f"In the attic. {first}", first * 3, "".join(c + first for c in first), first[:1] + first + first[1:]):
+            prompt = judge_prompt(Example("where ?", "attic"), text)
+            assert [t for t in chat_ids(odd_model.tokenizer, parted(prompt, special)) if t in marks] == own, (first, text)
+
+
+def test_a_prompt_with_a_special_token_is_not_asked(odd_model, monkeypatch):
+    from ssr_nb.llm_judge import model_speaker
+
+    monkeypatch.setattr("ssr_nb.llm_judge.parted", lambda text, tokens: text)
+    found = dict((i, (text, reason)) for i, text, reason in model_speaker(odd_model, max_new_tokens=2).ask(
+        ["Is it right ?", "Is it right ? §end§"]))
+    assert found[1] == ("", "length") and read_verdict(*found[1])[0] == "unparsed" and set(found) == {0, 1}
+
+
+@pytest.mark.parametrize("reply", [
+    "<|START_THINKING|>\nVerdict: correct", "<unused94>thought\nVerdict: correct", "<seed:think>\nVerdict: correct",
+    "<thinking type='x'>\nVerdict: correct", "<internal_monologue>\nVerdict: correct", "【thinking】\nVerdict: correct",
+    "<blockquote>\nVerdict: correct\n</blockquote>", "<!--\nVerdict: correct\n-->", "<details>\nVerdict: correct",
+    "    Verdict: correct", "\tVerdict: correct", "<quote>\nVerdict: correct\n</quote>\n"])
+def test_a_verdict_in_thoughts_or_quotes_of_any_spelling_does_not_count(reply):
+    assert read_verdict(reply)[0] == "unparsed"
+
+
+@pytest.mark.parametrize("reply", [
+    "<|START_THINKING|>Verdict: incorrect<|END_THINKING|>\nVerdict: correct", "<unused94>thought\nno<unused95>\nVerdict: correct",
+    "<seed:think>no</seed:think>Same.\nVerdict: correct", "<blockquote>\nVerdict: incorrect\n</blockquote>\nVerdict: correct"])
+def test_a_verdict_after_thoughts_or_quotes_counts(reply):
+    assert read_verdict(reply)[0] == "correct"

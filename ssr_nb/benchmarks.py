@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['QUOTED', 'FILTERS', 'PAPER_BENCHMARKS', 'write_task', 'metric_of', 'sample_score', 'benchmark_obstacle',
-           'run_benchmarks', 'compare_benchmarks']
+           'run_benchmarks', 'compare_benchmarks', 'BenchmarkSuite', 'have_benchmark']
 
 # %% ../nbs/08c_benchmarks.ipynb #24ed9e46
 import contextlib
@@ -17,7 +17,7 @@ import os
 import random
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,8 @@ from .adapters import adapter_disabled
 from .machine import ModelError, OutOfMemory
 from .machine import quiet_libraries
 from .models import LanguageModel, has_lora
-from .records import RecordError, Score
+from .records import Example, RecordError, Score
+from .tables import one_of
 
 # %% ../nbs/08c_benchmarks.ipynb #e2dbd41e
 def write_task(folder: str | Path, name: str, rows: list[dict[str, Any]], **settings: Any) -> Path:
@@ -245,6 +246,63 @@ def compare_benchmarks(lm: LanguageModel, tasks: list[str], method: str, *, lear
     with adapter_disabled(lm):
         base = run_benchmarks(replace(lm, adapter=""), tasks, method="base", **settings)
     return base + run_benchmarks(lm, tasks, method=method, learning_rate=learning_rate, **settings)
+
+# %% ../nbs/08c_benchmarks.ipynb #c68adaaa
+@dataclass
+class BenchmarkSuite:
+    """A task of lm-eval to evaluate on, and a name for it; `limit`, `few_shot`, `chat`, `include`, `metric` and `batch_size`
+    are those of `run_benchmarks`. The items are the harness's, so `examples` is empty."""
+
+    name: str
+    benchmark: str
+    limit: int | None = None
+    few_shot: int | None = None
+    chat: bool = False
+    include: str | None = None
+    metric: str | None = None
+    batch_size: int = 16
+    role = "general"
+
+    @property
+    def examples(self) -> list[Example]:
+        """None that we know of: the harness has them."""
+        return []
+
+    @property
+    def task(self) -> str:
+        """What its scores carry as `task`."""
+        return f"{self.role}:{self.name}"
+
+    def scores(self, lm: LanguageModel, method: str, seed: int, learning_rate: float | None,
+               progress: bool = True) -> list[Score]:
+        """A score for each item."""
+        found = run_benchmarks(lm, [self.benchmark], method=method, seed=seed, learning_rate=learning_rate,
+                               include=self.include, limit=self.limit, few_shot=self.few_shot, chat=self.chat,
+                               batch_size=self.batch_size, progress=progress,
+                               metrics={self.benchmark: self.metric} if self.metric else None)
+        return [replace(score, task=self.task) for score in found]
+
+    def prepare(self) -> None:
+        """Have its data, or raise: RecordError for a task that isn't known or can't be had, ModelError without lm-eval."""
+        have_benchmark(self.benchmark, self.include)
+
+# %% ../nbs/08c_benchmarks.ipynb #176d13b4
+def have_benchmark(task: str, include: str | Path | None = None) -> None:
+    """Load a task of lm-eval with its data. Raises ModelError where lm-eval isn't installed, RecordError, with the nearest
+    name, where there is no such task, or its data can't be had."""
+    if obstacle := benchmark_obstacle():
+        raise ModelError(task, obstacle, "lm-eval: pip install 'ssr-nb[benchmarks]'")
+    with _seeded_elsewhere(), _silence():
+        from lm_eval.tasks import TaskManager
+
+        manager = TaskManager(include_path=str(include) if include else None, include_defaults=include is None)
+        if task not in manager.all_tasks:
+            raise RecordError(task, None, "no such task of lm-eval" + f" in {include}" * bool(include),
+                              one_of(manager.all_tasks, task))
+        try:
+            manager.load_task_or_group([task])
+        except Exception as error:  # of the hub, the network, what the task imports
+            raise RecordError(task, None, _first_line(error), _expected(error)) from error
 
 # %% ../nbs/08c_benchmarks.ipynb #1959e81b
 # those of arXiv 2409.04787; also of interest: winogrande, ifeval

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['app', 'Plugins', 'Debug', 'Responses', 'Verdicts', 'Out', 'Adapter', 'main', 'Answering', 'Sampling', 'Remote',
            'respond', 'LlmFlags', 'judge', 'calibrate', 'Files', 'rehearse', 'train', 'Evaluated', 'evaluate',
-           'Benchmarking', 'benchmark', 'card', 'merge', 'compare', 'demo', 'report', 'Margins', 'gate', 'models',
-           'env']
+           'Benchmarking', 'benchmark', 'card', 'merge', 'compare', 'demo', 'report', 'real', 'Margins', 'gate',
+           'models', 'env']
 
 # %% ../nbs/11_cli.ipynb #5130f3eb
 import os
@@ -21,9 +21,10 @@ import typer
 from .code_judge import CodeOptions
 from .llm_judge import LlmOptions
 from .options import as_arguments, check_options, expanded, flag_of, option
+from .files import locked
 from .records import RecordError
 from .settings import Loading, TrainingSettings
-from .tables import load_plugins
+from .tables import load_plugins, visible
 from .tasks import DEFAULT_TASK, GradedSource, Source, judge_for, rewording_named
 
 # %% ../nbs/11_cli.ipynb #4b08c791
@@ -72,7 +73,7 @@ def _common_first(arguments: list[str]) -> list[str]:
 
 # %% ../nbs/11_cli.ipynb #3d4622ae
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return visible(" ".join(str(error).split())) or type(error).__name__
 
 
 _typed: list[str] = []  # the arguments of this run, for the model card
@@ -180,10 +181,13 @@ def respond(source: Source, out: Out, loading: Loading, answering: Answering, sa
         answers = respond_through(Endpoint(remote.endpoint, loading.model, remote.concurrency, remote.timeout), found,
                                   out, max_new_tokens=room, **how)
     else:
+        from ssr_nb.adapters import untouched
         from ssr_nb.evaluate import room_for_answers, tokens_in
         from ssr_nb.respond import respond as run
 
         lm = _loaded(loading)
+        if lm.backend == "transformers" and (line := untouched(lm)):
+            print(line, file=sys.stderr)
         room = answering.max_new_tokens or room_for_answers(found, tokens_in(lm), suits)
         answers = run(found, lm, out, max_new_tokens=room, **how)
     cut = sum(a.finish_reason == "length" for a in answers)
@@ -313,9 +317,10 @@ def rehearse(source: Source, out: Out, files: Files, loading: Loading,
     _check_files(files, row)
     if row.replay and files.replay_share is not None:
         row = replace(row, replay=files.replay_share)
-    lm = _loaded(_named(loading, source)) if row.mask_above is not None else None
-    applied = apply_method(row, source.load("train"), _answers(files), lm, missing=missing)
-    write_records(out, applied.targets)
+    with locked(out):
+        lm = _loaded(_named(loading, source)) if row.mask_above is not None else None
+        applied = apply_method(row, source.load("train"), _answers(files), lm, missing=missing)
+        write_records(out, applied.targets)
     print(f"{out}: {applied.mix}")
 
 # %% ../nbs/11_cli.ipynb #c01b286b
@@ -354,16 +359,16 @@ def train(targets: Annotated[Path, typer.Option(help="Targets, as `ssr rehearse`
 # %% ../nbs/11_cli.ipynb #f4ba7022
 def _made(adapter: Path | None) -> dict:
     "Method, seed and learning rate of an adapter, from its `training.json` where it has one."
-    import json
+    from ssr_nb.publish import training_record
 
     if adapter is None:
         return {"method": "base"}
     path = adapter / "training.json"
     if not path.is_file():
         return {"method": adapter.name}
-    record = json.loads(path.read_text(encoding="utf-8"))
-    return {"method": record["method"] or record.get("name") or adapter.name, "seed": record["settings"]["seed"],
-            "learning_rate": record["settings"]["learning_rate"]}
+    record = training_record(adapter)
+    return {"method": record.get("method") or record.get("name") or adapter.name, "seed": record["settings"].get("seed", 0),
+            "learning_rate": record["settings"].get("learning_rate")}
 
 
 def _adapted(loading: Loading, adapter: Path | None) -> Any:
@@ -377,7 +382,7 @@ def _adapted(loading: Loading, adapter: Path | None) -> Any:
 def _print_scores(scores: list) -> None:
     for task, method in dict.fromkeys((s.task, s.method) for s in scores):
         part = [s.score for s in scores if (s.task, s.method) == (task, method)]
-        print(f"{task:24} {method:8} {100 * sum(part) / len(part):5.1f}% of {len(part)}")
+        print(f"{visible(task):24} {visible(method):8} {100 * sum(part) / len(part):5.1f}% of {len(part)}")
 
 # %% ../nbs/11_cli.ipynb #6fd18cb0
 def _suites(source: Source) -> list:
@@ -414,10 +419,11 @@ def evaluate(out: Out, source: Evaluated, loading: Loading, answering: Answering
     lm = _adapted(_named(loading, source), adapter)
     room = answering.max_new_tokens or room_for_answers([e for s in suites for e in s.examples], tokens_in(lm),
                                                         source.task.max_new_tokens)
-    scores = run(lm, suites, method=method or made["method"], seed=made.get("seed", seed),
-                 learning_rate=made.get("learning_rate"), base_scores=before, max_new_tokens=room,
-                 keep=out.with_suffix(""))
-    write_records(out, scores)
+    with locked(out):
+        scores = run(lm, suites, method=method or made["method"], seed=made.get("seed", seed),
+                     learning_rate=made.get("learning_rate"), base_scores=before, max_new_tokens=room,
+                     keep=out.with_suffix(""))
+        write_records(out, scores)
     _print_scores(scores)
 
 # %% ../nbs/11_cli.ipynb #9da93326
@@ -442,9 +448,10 @@ def benchmark(tasks: Annotated[list[str], typer.Argument(help="Tasks of lm-eval.
 
     made, lm = _made(adapter), _adapted(_named(loading), adapter)
     settings = vars(how) | {"seed": made.get("seed", 0)}
-    scores = (compare_benchmarks(lm, tasks, made["method"], learning_rate=made.get("learning_rate"), **settings)
-              if adapter else run_benchmarks(lm, tasks, **settings))
-    write_records(out, scores)
+    with locked(out):
+        scores = (compare_benchmarks(lm, tasks, made["method"], learning_rate=made.get("learning_rate"), **settings)
+                  if adapter else run_benchmarks(lm, tasks, **settings))
+        write_records(out, scores)
     _print_scores(scores)
 
 # %% ../nbs/11_cli.ipynb #fd51c42b
@@ -485,6 +492,7 @@ def merge(adapter: Annotated[Path, typer.Argument(help="An adapter folder.")],
 def _show(run: Path) -> None:
     "The table, the headline and where the page and the pictures are."
     from rich.console import Console
+    from rich.text import Text
 
     from ssr_nb.html_report import html_report
     from ssr_nb.report import headline, read_summary, table
@@ -493,9 +501,9 @@ def _show(run: Path) -> None:
     page, *pictures = html_report(run)
     summary = read_summary(run)
     console.print(table(summary, console.width))
-    console.print(headline(summary), highlight=False)
-    console.print(f"[dim]{summary['seconds']['total']:.0f} s. Open {page} for the plots and the answers; "
-                  f"pictures: {', '.join(p.name for p in pictures)}[/dim]", highlight=False, soft_wrap=True)
+    console.print(Text(headline(summary)))
+    console.print(Text(visible(f"{summary['seconds']['total']:.0f} s. Open {page} for the plots and the answers; "
+                               f"pictures: {', '.join(p.name for p in pictures)}"), style="dim"), soft_wrap=True)
 
 
 @app.command(epilog="Example: ssr compare compare.yaml --out runs/mine")
@@ -536,6 +544,24 @@ def report(run: Annotated[Path, typer.Argument(help="The folder of a finished ru
     ("The table of a finished run, its pictures (PNG), and one self-contained page with "
      "the answers: report.html.")
     _show(run)
+
+# %% ../nbs/11_cli.ipynb #0d64a7cb
+@app.command(epilog="Example: ssr real --data squad2 --out runs/squad2")
+def real(out: Annotated[Path, typer.Option(
+             help="The run's folder; a stopped run goes on from there.")] = Path("real"),
+         data: Annotated[str, typer.Option(help="passages, which come with the package, or squad2.")] = "passages",
+         model: Annotated[str, typer.Option(help="A chat model: a short name, a folder, or a GGUF file.")] = "smollm2-135m",
+         rate: Annotated[float, typer.Option(help="The learning rate of both methods.", min=1e-7)] = 1e-3,
+         workers: Annotated[Optional[int], typer.Option(
+             help="Arms side by side; one a core where it isn't given.")] = None) -> None:
+    ("Base, SFT and SSR on a real chat model and questions on passages: what is learnt, what is lost, and one answer "
+     "before and after; ends with `report`.")
+    from ssr_nb.compare import compare as run
+    from ssr_nb.real import real_comparison, told_losses
+
+    run(real_comparison(data, model, rate, workers), out)
+    _show(out)
+    print(*told_losses(out), sep="\n")
 
 # %% ../nbs/11_cli.ipynb #db9e8121
 @dataclass(frozen=True)

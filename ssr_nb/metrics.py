@@ -85,7 +85,7 @@ class Metric:
     """A measure of graded answers, a row of METRICS.
 
     `of` gives 0 to 1 for (example, answer, verdict); it is None where the evaluation itself measures, and then
-    `per` names what the sum is divided by (tokens). `format` is one of FORMATS, `better` is "higher" or
+    `per` names what the sum is divided by (tokens), where it is a ratio, and `roles` the suites that have it. `format` is one of FORMATS, `better` is "higher" or
     "lower", and a `tested` metric takes part in tests of significance. Raises RecordError on other values.
     """
 
@@ -96,6 +96,7 @@ class Metric:
     better: str = "higher"
     tested: bool = True
     per: str | None = None
+    roles: tuple[str, ...] = ("target", "general")
 
     def __post_init__(self):
         for key, choices in (("format", FORMATS), ("better", ("higher", "lower"))):
@@ -108,9 +109,11 @@ METRICS = Table("metric", [
     Metric("exact_match", "exact match", exact_match),
     Metric("f1", "F1", f1),
     Metric("answerability", "answerability", answerability),
+    Metric("likelihood", "likelihood of gold"),
     Metric("score", "score"),
     Metric("gold_nats", "ppl of gold", None, "perplexity", "lower", tested=False, per="gold_tokens"),
     Metric("kl_nats", "KL", None, "nats_per_token", "lower", tested=False, per="kl_tokens"),
+    Metric("text_nats", "running text", None, "nats_per_token", "lower", tested=False, per="text_tokens", roles=("text",)),
 ])
 
 # %% ../nbs/08_metrics.ipynb #1045f749

@@ -9,8 +9,8 @@ __all__ = ['LOOKS', 'OTHER_COLOURS', 'OTHER_MARKS', 'WIDE', 'FEW', 'look', 'colo
            'plot_surprise', 'loss_curves', 'plot_losses', 'is_right', 'side_by_side', 'report']
 
 # %% ../nbs/10_report.ipynb #c0d9a70b
-import json
 import math
+import warnings
 import zlib
 from collections.abc import Iterable
 from html import escape
@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from .metrics import FORMATS
-from .records import Example, Response, Score, Verdict, prompt_text, read_records
+from .files import replacing
+from .records import Example, Response, Score, Verdict, prompt_text, read_json, read_records
 from .rehearse import accepted
+from .tables import visible
 from .statistics import Figure, columns, model_measures, score_figures
 
 # %% ../nbs/10_report.ipynb #99cdb40d
@@ -30,7 +32,8 @@ LOOKS = {  # method: colour, marker, line style
     "dft": ("#999933", ">", "-."), "kl": ("#332288", "p", "-."), "wise": ("#AA4499", "h", ":"),
     "opsd": ("#44AA99", "d", ":"), "gold-where-wrong": ("#997700", "8", ":"),
     "own-style": ("#EE99AA", "H", "--"), "ssr-soft": ("#EE3377", "$S$", "-"),
-    "replay-kl": ("#661100", "$RK$", "--"),
+    "replay-kl": ("#661100", "$RK$", "--"), "eaft": ("#88CCEE", "$H$", "-."), "mask-target": ("#6699CC", "$T$", "-."),
+    "asft": ("#BBCC33", "$F$", "-."), "ssr-eaft": ("#004488", "$SH$", "-"),
 }
 OTHER_COLOURS = ("#666666", "#8C564B", "#9A9A9A", "#5C4033", "#444444")
 OTHER_MARKS = ("$A$", "$B$", "$C$", "$E$", "$K$", "$M$", "$R$")
@@ -43,7 +46,7 @@ def look(method: str) -> tuple[str, str, str]:
     >>> look("ssr")
     ('#0072B2', 'D', '-')
     """
-    number = zlib.crc32(method.encode())
+    number = zlib.crc32(method.encode("utf-8", "backslashreplace"))
     return LOOKS.get(method, (OTHER_COLOURS[number % len(OTHER_COLOURS)],
                               OTHER_MARKS[number % len(OTHER_MARKS)], (0, (3, 1, 1, 1))))
 
@@ -56,7 +59,8 @@ def colour(method: str) -> str:
 def _figures_of_old(names: list[str]) -> list[Figure]:
     """The figures that a summary without `columns` called by these names."""
     skills = [name for name in names if name.startswith("general:")]
-    known = {f.name: f for f in [*score_figures(skills), *model_measures()]}
+    texts = [name[len("nats ("):-1] for name in names if name.startswith("nats (text:")]
+    known = {f.name: f for f in [*score_figures(skills), *model_measures([*skills, *texts])]}
     return [known.get(name) or Figure(name, f"shift:{name.removeprefix('shift:')}") for name in names]
 
 
@@ -71,7 +75,7 @@ def read_summary(run: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"{path}: found no such file; expected the folder of a finished run (ssr compare, "
                          "ssr demo)")
-    summary = json.loads(path.read_text(encoding="utf-8"))
+    summary = read_json(path, "arms", "figures", "differences", expected="the summary of a finished run")
     return summary | {"columns": columns_in(summary)}
 
 # %% ../nbs/10_report.ipynb #aa3f9ffd
@@ -168,7 +172,7 @@ def headline(summary: dict[str, Any]) -> str:
                      f"{_clause(summary, d)}, against the base model.")
     if d := difference(summary, "ssr", "sft"):
         lines.append(f"ssr against sft, each at its own best rate: {_clause(summary, d)}.")
-    return "\n".join([*lines, *filter(None, [too_few(summary)])])
+    return visible("\n".join([*lines, *filter(None, [too_few(summary)])]))
 
 # %% ../nbs/10_report.ipynb #0a84a29a
 def columns_of(summary: dict[str, Any]) -> dict[str, str]:
@@ -249,11 +253,12 @@ def _grid(summary: dict[str, Any], names: list[str]):
     for heading, side in {"method": "left", "rate": "right"}.items():
         grid.add_column(heading, justify=side, no_wrap=True)
     for name in names:
-        grid.add_column(Text(known[name]["heading"]), justify="right", no_wrap=True)
+        heading = visible(known[name]["heading"]).replace(", nats/token", ",\nnats/token")
+        grid.add_column(Text(heading), justify="right", no_wrap=True)
     for arm in summary["arms"]:
         rate = "" if arm["learning_rate"] is None else f"{'* ' * arm['quoted']}{arm['learning_rate']:g}"
         cells = [_cell(arm, name, known[name]["format"]) for name in names]
-        grid.add_row(*map(Text, [arm["method"], rate, *cells]), style="bold" if arm["quoted"] else "dim")
+        grid.add_row(*map(Text, [visible(arm["method"]), rate, *cells]), style="bold" if arm["quoted"] else "dim")
     return grid
 
 
@@ -278,7 +283,8 @@ def plain(text: str) -> str:
     >>> print(plain("$x_{$"))
     \$x_{\$
     """
-    return (" " * text.startswith("_") + text).replace("$", r"\$")
+    text = " " * text.startswith("_") + visible(text)
+    return (text if len(text) <= 100 else text[:99] + "…").replace("$", r"\$")  # of what somebody's run is called
 
 # %% ../nbs/10_report.ipynb #3b43c32d
 def _tidy(axes) -> None:
@@ -326,13 +332,15 @@ def _draw_method(axes, summary: dict[str, Any], method: str, few: bool) -> None:
 # %% ../nbs/10_report.ipynb #a85bf71b
 def _name_points(axes, at: dict[str, tuple[float, float]], height: float = 10.0) -> None:
     """Write each name beside its point, from the top and the bottom towards the middle, where there is room:
-    a name that would cover another moves on, with a thin line to its point. Lengths are in typographic
-    points."""
+    a name that would cover another, or a mark, moves on, with a thin line to its point. A white rim keeps it
+    readable on lines. Lengths are in typographic points."""
+    from matplotlib.patheffects import withStroke
+
     axes.figure.canvas.draw()  # settles the layout, and with it where a point is on the paper
     scale = 72 / axes.figure.dpi
     middle = scale * (axes.bbox.y0 + axes.bbox.y1) / 2
     paper = {name: scale * axes.transData.transform(point) for name, point in at.items()}
-    placed: list[tuple[float, float, float]] = []
+    placed = [(x - 6, y - 3, x + 6) for x, y in paper.values()]  # the marks; then the names
     for name, (x, y) in sorted(paper.items(), key=lambda item: -abs(item[1][1] - middle)):
         left, low, right = x + 9, y + 4, x + 9 + 5.0 * len(name)
         while any(left < to and start < right and abs(low - other) < height for start, other, to in placed):
@@ -341,7 +349,7 @@ def _name_points(axes, at: dict[str, tuple[float, float]], height: float = 10.0)
         line = ({"arrowstyle": "-", "linewidth": 0.5, "color": "#666666", "shrinkB": 3, "relpos": (0, 0.5)}
                 if abs(low - y - 4) > height / 2 else None)
         axes.annotate(plain(name), at[name], (left - x, low - y), textcoords="offset points", fontsize=8, zorder=5,
-                      arrowprops=line)
+                      arrowprops=line, path_effects=[withStroke(linewidth=2.5, foreground="white")])
 
 # %% ../nbs/10_report.ipynb #b076d75b
 def plot_pareto(summary: dict[str, Any]):
@@ -480,7 +488,7 @@ def loss_curves(run: str | Path) -> dict[tuple[str, float], list[list[float]]]:
     """The losses of every step, by method and learning rate, one list a seed."""
     curves: dict[tuple[str, float], list[list[float]]] = {}
     for path in sorted((Path(run) / "arms").glob("*/adapter/training.json")):
-        training = json.loads(path.read_text(encoding="utf-8"))
+        training = read_json(path, "method", "settings", "losses", expected="what ssr train wrote")
         curves.setdefault((training["method"], training["settings"]["learning_rate"]),
                           []).append(training["losses"])
     return curves
@@ -568,6 +576,19 @@ def side_by_side(examples: list[Example], scores: Iterable[Score], longest: int 
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 # %% ../nbs/10_report.ipynb #d4a2bfb6
+def _figures(run: Path, summary: dict[str, Any], lm) -> dict[str, Any]:
+    """The figures that can be drawn, by name."""
+    figures = {"losses": plot_losses(run, summary)} if loss_curves(run) else {}
+    if "general" in summary["figures"]:
+        figures |= {"pareto": plot_pareto(summary), "skills": plot_skills(summary)}
+    if found := surprise_example(run):
+        from ssr_nb.models import load_model
+
+        lm = lm or load_model(summary["config"]["model"], backend=summary["config"]["backend"])
+        figures["surprise"] = plot_surprise(lm, *found)
+    return figures
+
+
 def report(run: str | Path, lm=None) -> list[Path]:
     """Draw the pictures of a finished run into its folder, and give their paths.
 
@@ -577,16 +598,13 @@ def report(run: str | Path, lm=None) -> list[Path]:
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
-    run, summary = Path(run), read_summary(run)
-    figures = {"losses": plot_losses(run, summary)} if loss_curves(run) else {}
-    if "general" in summary["figures"]:
-        figures |= {"pareto": plot_pareto(summary), "skills": plot_skills(summary)}
-    if found := surprise_example(run):
-        from ssr_nb.models import load_model
-
-        lm = lm or load_model(summary["config"]["model"], backend=summary["config"]["backend"])
-        figures["surprise"] = plot_surprise(lm, *found)
-    for name, figure in figures.items():
-        figure.savefig(run / f"{name}.png", dpi=150)
-        plt.close(figure)
-    return sorted(run / f"{name}.png" for name in figures)
+    run, drawn = Path(run), []
+    with warnings.catch_warnings():
+        # a name in letters that the font doesn't have, and more and longer names than a picture has room for
+        warnings.filterwarnings("ignore", "Glyph .* missing|constrained_layout not applied")
+        for name, figure in _figures(run, read_summary(run), lm).items():
+            with replacing(run / f"{name}.png") as beside:
+                figure.savefig(beside, format="png", dpi=150)
+            plt.close(figure)
+            drawn.append(run / f"{name}.png")
+    return sorted(drawn)

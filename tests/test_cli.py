@@ -12,7 +12,7 @@ from ssr_nb.cli import app, main
 from ssr_nb.records import Example, Response, Score, Target, Verdict, read_records, write_records
 
 COMMANDS = ["respond", "judge", "calibrate", "rehearse", "train", "evaluate", "benchmark", "card", "merge", "compare",
-            "demo", "report", "models", "env"]
+            "demo", "real", "gate", "report", "models", "env"]
 
 
 def ssr(*arguments, ok=True):
@@ -309,3 +309,51 @@ def test_errors_of_judges(tmp_path, capsys, options, status, said):
     assert ssr("judge", *labelled(tmp_path), *options, "--out", tmp_path / "v.jsonl", ok=False) == status
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1 and "pw" not in error
+
+
+# the user's data, as every command reads them
+
+def test_evaluate_takes_the_test_split_and_training_takes_train(tmp_path, capsys):
+    from ssr_nb.microworld import target_examples
+
+    (tmp_path / "data").mkdir()
+    for split in ("train", "test"):
+        write_records(tmp_path / "data" / f"{split}.jsonl", target_examples(6, split))
+    lm = ["--model", "microworld", "--backend", "transformers", "--threads", 1, "--max-new-tokens", 20]
+    ssr("evaluate", "--examples", tmp_path / "data", "--judge", "micro", *lm, "--out", tmp_path / "scores.jsonl")
+    ssr("respond", "--examples", tmp_path / "data", *lm, "--out", tmp_path / "responses.jsonl")
+    tested, asked = ({r.id for r in read_records(tmp_path / f"{name}.jsonl", cls)} for name, cls in (("scores", Score), ("responses", Response)))
+    assert tested == {e.id for e in target_examples(6, "test")} and asked == {e.id for e in target_examples(6, "train")}
+    (tmp_path / "data" / "test.jsonl").unlink()
+    assert ssr("evaluate", "--examples", tmp_path / "data", "--judge", "micro", *lm, "--out", tmp_path / "x.jsonl", ok=False) == 2
+    assert "found no split 'test'; expected a split, one of train" in capsys.readouterr().err
+
+
+def test_a_column_of_somebodys_own_has_no_say_in_training(tmp_path):
+    rows = [{"prompt": f"{i} ?", "completion": "It is in the attic.", "masked": [0], "sample": 3, "tokens": "many", "note": "x"} for i in range(2)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    ssr("rehearse", "--examples", tmp_path / "rows.jsonl", "--method", "sft", "--out", tmp_path / "targets.jsonl")
+    targets = read_records(tmp_path / "targets.jsonl", Target)
+    assert all(t.extra == {"own_masked": [0], "own_sample": 3, "own_tokens": "many", "note": "x"} for t in targets)
+    made = [Example("a ?", "b", id="q", extra={"masked": [0], "sample": 3, "note": "x"})]  # as a plug-in's task may give it
+    from ssr_nb.rehearse import rehearse
+    assert rehearse(made, [], [], "sft")[0].extra == {"note": "x"}
+
+
+@pytest.mark.parametrize("command", ["respond", "judge", "rehearse", "evaluate"])
+def test_every_command_refuses_the_same_rows_with_file_and_row(command, tmp_path, capsys):
+    (tmp_path / "rows.jsonl").write_text('{"prompt": "a", "completion": "b"}\n{"prompt": "half \\ud83d", "completion": "b"}\n')
+    write_records(tmp_path / "r.jsonl", [Response("q", "b")])
+    more = {"respond": ["--model", "microworld"], "judge": ["--responses", tmp_path / "r.jsonl", "--judge", "exact"],
+            "rehearse": ["--method", "sft"], "evaluate": ["--model", "microworld", "--judge", "exact"]}[command]
+    assert ssr(command, "--examples", tmp_path / "rows.jsonl", *more, "--out", tmp_path / "out.jsonl", ok=False) == 2
+    assert "rows.jsonl, line 2: found half a character (U+D83D) in prompt" in capsys.readouterr().err
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_thoughts_in_gold_are_an_option(tmp_path, capsys):
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"prompt": "a", "completion": "<think>hm</think>b"}) + "\n")
+    for thoughts, gold in ((["--thoughts", "keep"], "<think>\nhm\n</think>\n\nb"), ([], "b")):
+        ssr("rehearse", "--examples", tmp_path / "rows.jsonl", "--method", "sft", *thoughts, "--out", tmp_path / "t.jsonl")
+        assert read_records(tmp_path / "t.jsonl", Target)[0].completion == gold
+        assert "1 of 1 rows have a thought in gold" in capsys.readouterr().err

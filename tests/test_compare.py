@@ -1,6 +1,8 @@
 """What a comparison refuses before it runs, and what its headline says."""
 
+import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -86,3 +88,193 @@ def test_the_base_model_is_loaded_as_the_file_says(tmp_path, monkeypatch):
                            training={"max_length": 900}), tmp_path)
     assert asked == {"name": "some/model", "backend": "transformers", "device": "cpu", "dtype": "bfloat16",
                      "load_in_4bit": True, "max_length": 900}
+
+
+# --- what a run rests on
+
+
+ADDING = "what is {} plus {} ?"
+
+
+@pytest.fixture
+def rests_on(tmp_path):
+    "Files of a comparison: training and test examples, a general suite, a plug-in, a judge's prompts."
+    def rows(first, count):
+        return [Example(ADDING.format(first + i, 1), str(first + i + 1), id=f"{first}-{i}") for i in range(count)]
+
+    write_records(tmp_path / "train.jsonl", rows(0, 6))
+    write_records(tmp_path / "test.jsonl", rows(20, 4))
+    write_records(tmp_path / "sums.jsonl", rows(40, 4))
+    write_records(tmp_path / "replay.jsonl", rows(60, 4))
+    (tmp_path / "mine.py").write_text("from ssr_nb.judge import JUDGES, Judge\nfrom ssr_nb.rules import numeric\n"
+                                      f"JUDGES.add(Judge('mine {tmp_path.name}', lambda: numeric), replace=True)\n")
+    (tmp_path / "prompts.yaml").write_text("answerable: '{fence} {prompt} {gold} {answer}: right?'\n")
+    (tmp_path / "replies.jsonl").write_text('{"id": "a", "response": "Verdict: correct", "model": "m"}\n')
+    return tmp_path
+
+
+def the_bench(folder, judge="numeric"):
+    sources = {name: str(folder / f"{name}.jsonl") for name in ("train", "test", "sums", "replay")}
+    return Comparison(data={"train": sources["train"], "target": sources["test"], "general": {"sums": {
+        "examples": sources["sums"], "judge": judge}}, "replay": sources["replay"]}, judge="numeric",
+        plugins=[str(folder / "mine.py")], methods=["sft"], learning_rates=[1e-3], seeds=[0],
+        training={"steps": 1, "batch_size": 2}, max_new_tokens=4, resamples=10)
+
+
+def begun(config, run):
+    "A run that has begun: what it rests on is noted, and nothing is trained."
+    from ssr_nb.compare import _claim, check_contents, share
+
+    check(config)
+    _claim(config, run)
+    shared = share(config, run, begun.lm)
+    check_contents(shared)
+    return shared
+
+
+begun.lm = None
+
+
+@pytest.fixture(autouse=True)
+def the_base_model():
+    from ssr_nb.models import load_model
+    begun.lm = begun.lm or load_model("microworld", backend="transformers", device="cpu")
+
+
+CHANGES = {
+    "training examples": ("train.jsonl", '"1"', '"11"'), "test items of 'target'": ("test.jsonl", '"21"', '"22"'),
+    "test items of 'general:sums'": ("sums.jsonl", "what is 41", "what was 41"),
+    "plug-in mine.py": ("mine.py", "numeric)", "numeric)  # and more"), "replay prompts": ("replay.jsonl", '"61"', '"62"'),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_run_of_which_something_changed_is_refused_with_its_name(rests_on, name):
+    begun(the_bench(rests_on), rests_on / "run")
+    begun(the_bench(rests_on), rests_on / "run")  # nothing has changed
+    file, before, after = CHANGES[name]
+    text = (rests_on / file).read_text()
+    assert before in text
+    (rests_on / file).write_text(text.replace(before, after))
+    with pytest.raises(ValueError, match=f"run: found {name} changed since the run began"):
+        begun(the_bench(rests_on), rests_on / "run")
+    (rests_on / file).write_text(text)
+    begun(the_bench(rests_on), rests_on / "run")
+
+
+@pytest.mark.parametrize("judge, file, refused", [
+    ({"name": "llm", "model": "m", "prompts": "prompts.yaml"}, "prompts.yaml", True),
+    ({"name": "llm", "replies": "replies.jsonl"}, "replies.jsonl", True),
+    ({"name": "llm", "model": "m", "replies": "replies.jsonl"}, "replies.jsonl", False)])
+def test_a_judge_is_what_its_files_say_but_not_what_it_keeps(rests_on, judge, file, refused):
+    judge = {key: str(rests_on / value) if "." in value else value for key, value in judge.items()}
+    begun(the_bench(rests_on, judge), rests_on / "run")
+    text = (rests_on / file).read_text()
+    (rests_on / file).write_text(text.replace("right?", "correct?") if "yaml" in file else text + text.replace('"a"', '"b"'))
+    if refused:
+        with pytest.raises(ValueError, match="found judge of 'general:sums' changed"):
+            begun(the_bench(rests_on, judge), rests_on / "run")
+    else:
+        begun(the_bench(rests_on, judge), rests_on / "run")
+
+
+def test_another_version_of_the_judges_or_of_the_base_model_is_refused(rests_on, monkeypatch):
+    begun(the_bench(rests_on), rests_on / "run")
+    with monkeypatch.context() as changed:
+        changed.setattr("ssr_nb.compare._code", lambda: "another version")
+        with pytest.raises(ValueError, match="judge of the training answers, judge of 'target', judge of 'general:sums'"):
+            begun(the_bench(rests_on), rests_on / "run")
+    monkeypatch.setattr("ssr_nb.compare.fingerprint", lambda lm: "another model")
+    with pytest.raises(ValueError, match="found base model changed"):
+        begun(the_bench(rests_on), rests_on / "run")
+
+
+def test_a_plug_in_may_be_added_and_left_out_and_is_known_from_then_on(rests_on):
+    config = the_bench(rests_on)
+    (rests_on / "more.py").write_text("")
+    begun(config, rests_on / "run")
+    config.plugins.append(str(rests_on / "more.py"))
+    begun(config, rests_on / "run")
+    begun(the_bench(rests_on), rests_on / "run")
+    (rests_on / "more.py").write_text("ONE = 1")
+    with pytest.raises(ValueError, match="found plug-in more.py changed"):
+        begun(config, rests_on / "run")
+
+
+def test_a_run_of_an_earlier_version_goes_on_with_a_notice(rests_on):
+    from ssr_nb.compare import check_contents
+
+    shared = begun(the_bench(rests_on), rests_on / "run")
+    config = json.loads((rests_on / "run" / "config.json").read_text())
+    del config["hashes"]
+    (rests_on / "run" / "config.json").write_text(json.dumps(config))
+    (rests_on / "run" / "methods.json").write_text("{}")
+    lines = []
+    check_contents(shared, lines.append)
+    check_contents(shared, lines.append)
+    assert len(lines) == 1 and "no hashes, a run of an earlier version" in lines[0]
+
+
+def test_what_decides_about_right_and_wrong_is_hashed():
+    "A module that the judges' modules import is one of them, or decides nothing about an answer."
+    import ast
+
+    import ssr_nb
+    from ssr_nb.compare import JUDGING
+
+    plain = {"records", "tables", "options", "endpoint", "models", "respond", "chat", "machine", "files"}
+    for name in JUDGING:
+        path = Path(ssr_nb.__file__).with_name(f"{name}.py")
+        assert path.exists() or path.with_suffix("").is_dir(), name
+        for node in ast.walk(ast.parse(path.read_text())) if path.exists() else ():
+            module = (node.module or "").removeprefix("ssr_nb.") if isinstance(node, ast.ImportFrom) else ""
+            if module and Path(ssr_nb.__file__).with_name(f"{module}.py").exists():
+                assert module in plain | set(JUDGING), f"{name} imports {module}"
+
+
+def test_a_second_comparison_in_one_folder_is_told_who_runs_the_first(tmp_path, monkeypatch):
+    from test_files import HOLDING, started
+
+    from ssr_nb.files import Held
+
+    holder = started(HOLDING, tmp_path / "run" / "config.json", 60)
+    monkeypatch.setattr("ssr_nb.files.locked.__wrapped__.__defaults__", (0.1,))
+    try:
+        with pytest.raises(Held, match=f"config.json: found it held by process {holder.pid} on"):
+            compare(Comparison(), tmp_path / "run", say=lambda line: None)
+    finally:
+        holder.kill()
+        holder.wait()
+
+
+ORPHAN = """
+import os, sys, time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from ssr_nb.compare import _start_worker
+from ssr_nb.comparison import Comparison
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1, get_context("spawn"), _start_worker, (Comparison(), ".", 1, b"")) as pool:
+        print(pool.submit(os.getpid).result(), flush=True)
+        pool.submit(time.sleep, 600).result()
+"""
+
+
+def test_a_worker_ends_with_the_process_that_started_it(tmp_path):
+    import signal
+    import subprocess
+    import sys
+    import time
+
+    (tmp_path / "orphan.py").write_text(ORPHAN)
+    parent = subprocess.Popen([sys.executable, str(tmp_path / "orphan.py")], stdout=subprocess.PIPE, text=True)
+    worker = int(parent.stdout.readline())
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    for _ in range(600):
+        if not Path(f"/proc/{worker}").exists() or " Z " in Path(f"/proc/{worker}/stat").read_text():
+            break
+        time.sleep(0.05)
+    else:
+        os.kill(worker, signal.SIGKILL)
+        raise AssertionError("the worker lives on")

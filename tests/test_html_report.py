@@ -13,7 +13,8 @@ from jinja2.utils import htmlsafe_json_dumps
 from ssr_nb.comparison import Comparison
 from ssr_nb.statistics import summarize
 from ssr_nb.evaluate import SEPARATOR
-from ssr_nb.html_report import LONGEST, browser, evenly, html_report, page, read_answers, sentence, visible
+from ssr_nb.html_report import LONGEST, browser, evenly, html_report, page, read_answers, sentence
+from ssr_nb.tables import visible
 from ssr_nb.records import Example, Response, Score, Verdict, read_records, write_json, write_records
 from ssr_nb.rehearse import METHODS as TABLE
 from ssr_nb.rehearse import mix, rehearse
@@ -30,9 +31,10 @@ METHODS = ["sft", "ssr", "rft"]
 
 def make_run(folder: Path, methods=METHODS, general=True, tests=24, says=HOSTILE) -> Path:
     "A finished run's folder without any training: made-up answers, real verdicts, targets and statistics."
-    prompts = [f"question {i} of {len(says)}: {says[i % len(says)]}" for i in range(tests)]
+    whole = [text.replace("\ud800", "\ufffd") for text in says]  # half a character is refused where data is read
+    prompts = [f"question {i} of {len(says)}: {whole[i % len(whole)]}" for i in range(tests)]
     examples = [Example(f"training {p}", f"gold {i}", id=f"train-{i}") for i, p in enumerate(prompts)]
-    responses = [Response(e.id, f"own {says[i % len(says)]}", model="made-up", extra={"sample": 0})
+    responses = [Response(e.id, f"own {whole[i % len(whole)]}", model="made-up", extra={"sample": 0})
                  for i, e in enumerate(examples)]
     verdicts = [Verdict(e.id, ("correct", "incorrect", "unparsed", "rejected")[i % 4],
                         reason=f"why {says[i % len(says)]}", extra={"sample": 0}) for i, e in enumerate(examples)]

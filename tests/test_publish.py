@@ -262,3 +262,53 @@ def test_few_scores_have_a_score_interval_and_one_has_none():
     rows = score_table([*few, *lone], base)
     assert "| target | 3 | 100.0 | 43.9 to 100.0 | 0.0 | +100.0 (-12.3 to +100.0) |" in rows
     assert "| one | 1 | 100.0 | none: one item | 0.0 | +100.0 (none: one item) |" in rows
+
+
+NASTY = "a|b [x](javascript:alert(1)) <script>*c*</script> `d` $e$ \x1b[31m\u202ef\ng # h ``` ---"
+
+
+def test_names_in_a_card_are_shown_and_nothing_else():
+    import yaml
+
+    record = {"model": f"base: {NASTY}", "name": NASTY, "method": "", "targets": {NASTY: 1}, "losses": [1.0, 0.5], "command": NASTY,
+              "source": {"file": NASTY, "sha256": NASTY}, "loading": {"dtype": NASTY},
+              "settings": {"loss": NASTY, "learning_rate": 1e-3}}
+    scores = [Score(f"q{i}", f"general:{NASTY}", "mine", 0, 1e-3, float(i % 2)) for i in range(20)]
+    card = model_card(record, scores)
+    _, head, body = card.split("---\n", 2)
+    assert yaml.safe_load(head)["base_model"] == record["model"], "the front matter is one block, whatever the name"
+    inside, outside, fence = [], [], ""
+    for line in body.splitlines():
+        if line.strip("`") == "" and len(line) >= 3 and fence in ("", line):
+            fence = line if not fence else ""
+        else:
+            (inside if fence else outside).append(line)
+    assert len(inside) == 2 and "```" in inside[1], "the command, in fences that are longer than its own"
+    text = "\n".join(outside)
+    assert not {"\x1b", "\u202e", "<"} & set(card.split("---\n", 2)[2].replace("<script>*c*</script>", "")) & set("\x1b\u202e")
+    assert "<script" not in text and "](javascript" not in text.replace("\\](", "") and text.count("&lt;script&gt;") >= 6
+    for line in outside:
+        if line.startswith("|"):
+            assert line.replace("\\|", "").count("|") in (3, 5), line
+
+
+def test_a_training_record_that_is_none_is_named(tmp_path):
+    from damage import damaged
+
+    from ssr_nb.records import RecordError
+
+    good = {"fingerprint": "f", "method": "ssr", "name": "", "model": "m", "targets": {"own": 3}, "settings": {"learning_rate": 1e-3},
+            "losses": [2.0, 1.0]}
+    path = tmp_path / "training.json"
+    for done, changed in damaged(good):
+        path.write_text(json.dumps(changed))
+        try:
+            card = model_card(training_record(tmp_path))
+            assert card.startswith("---")
+        except RecordError as error:
+            assert "training.json: found " in str(error), done
+    for content, said in (("[1e400]", "line 1: found .*Infinity"), ("[" * 9999, "too deep"), ('{"model": "m",\n"losses": [NaN]}', "line 2"),
+                          ("{", "line 1"), ("7" * 5000, "5,000 digits")):
+        path.write_text(content)
+        with pytest.raises(RecordError, match=f"training.json, {said}" if "line" in said else said):
+            training_record(tmp_path)

@@ -56,7 +56,8 @@ def test_a_summary_of_an_earlier_version_reads_the_same():
     assert "columns" not in summary
     assert columns_of(summary) == {name: name for name in (
         "target", "answerable", "unanswerable", "jobs", "shifted", "general")} | {
-        "gold nats (target)": "ppl of gold", "KL (target)": "KL target", "KL (general)": "KL general"}
+        "gold nats (target)": "ppl of gold", "KL (target)": "KL target, nats/token",
+        "KL (general)": "KL general, nats/token"}
     assert tasks_of(summary)[:4] == ["target", "jobs", "shifted", "general:category"] and len(tasks_of(summary)) == 12
     known = columns_in(summary)
     assert {name for name, c in known.items() if c["tested"]} == set(summary["differences"][0]["p"])
@@ -115,7 +116,7 @@ def test_no_width_shortens_a_figure(width):
     summary = a_summary(shifts=[f"domain {i}" for i in range(6)])
     text = printed(summary, width)
     assert "…" not in text and "general" in text
-    headings = [h for h in columns_of(summary).values() if f" {h} " in text]
+    headings = [h for h in columns_of(summary).values() if f" {h.replace(', nats/token', ',')} " in text]
     assert len(headings) == len(columns_of(summary)) if width == 200 else "target" in headings
 
 
@@ -172,6 +173,63 @@ def test_a_page_of_awkward_names(tmp_path):
     write_records(tmp_path / "scores.jsonl", [Score("q", f"general:{n}", "base", 0, None, 1.0, "x") for n in AWKWARD])
     html = page(tmp_path, report(tmp_path))
     assert "<b>&amp;" not in html and "&lt;b&gt;&amp;amp;" in html and "[/b]" in html
+
+
+HOSTILE = ["\x1b[31mred", "two\nlines", "\u202egpj.exe", "\ud800", "x" * 300, "😀 naïve 東京", "-x", "a/b", "=1+1", "", " ",
+           "\x9b31m", "general:", "../../x", "`x`", "{{ 7*7 }}", "%s %(x)s {0}", "\\x1b[31m", "</script>", "runs[v2]", "[link=x]y[/link]"]
+
+
+def test_a_summary_from_elsewhere_is_shown_whatever_its_names_are(tmp_path, capsys):
+    """Names of a comparison are checked when it begins; those of a folder that somebody sends may be anything."""
+    folder = tmp_path / "runs[v2] [/b]"
+    summary = a_summary(shifts=HOSTILE[1::4], skills=HOSTILE, methods=["sft", *HOSTILE[::3]]) | {"seconds": {"total": 1.0}}
+    write_json(folder / "summary.json", summary)
+    for number, arm in enumerate(a for a in summary["arms"] if a["method"] != "base"):
+        write_json(folder / "arms" / f"arm-{number}" / "adapter" / "training.json", {
+            "method": arm["method"], "settings": {"learning_rate": arm["learning_rate"]}, "losses": [2.0, 1.0]})
+    write_records(folder / "scores.jsonl", [Score("q", f"general:{n}", "base", 0, None, 1.0, "x") for n in HOSTILE])
+    from ssr_nb.cli import _show
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # no glyph that a font lacks is told about
+        _show(folder)
+    said, html = capsys.readouterr(), (folder / "report.html").read_text()
+    assert "runs[v2] [/b]/report.html" in said.out.replace("\n", "") and "x1b" in said.out
+    for text in (said.out, html):
+        assert not {"\x1b", "\x9b", "\u202e"} & set(text)
+    assert "&lt;/script&gt;" in html and "{{ 7*7 }}" in html and {p.name for p in folder.glob("*.png")} == {
+        "losses.png", "pareto.png", "skills.png"}
+
+
+@pytest.mark.parametrize("name", ["\x1b[31mred", "two\nlines", "a\tb", "\u202egpj", "\ud800", "x" * 61, "", " ", " x", "\x1f", True, None])
+def test_a_name_that_can_not_be_shown_is_refused_before_anything_runs(tmp_path, name):
+    from ssr_nb.comparison import Comparison, check
+    from ssr_nb.evaluate import Suite
+
+    for part in ("general", "shift"):
+        with pytest.raises(ValueError, match=f"key 'data.{part}': found the name"):
+            check(Comparison(data={"train": "a", "target": "b", part: {name: "c"}}))
+    if name:
+        with pytest.raises(ValueError, match="a suite of the role general: found the name"):
+            Suite("general", [], "exact", name)
+
+
+@pytest.mark.parametrize("name", ["a/b", "../x", "..", "-x", ".x", "a\\b", "C:x", "x*", "x\ny", "", "x" * 61])
+def test_a_method_s_name_names_files(name):
+    from ssr_nb.rehearse import METHODS, Method
+
+    with pytest.raises(ValueError, match="a method: found the name"):
+        METHODS.add(Method(name, ("gold",)))
+    assert name not in METHODS
+
+
+def test_names_that_are_shown_as_they_are_may_be_given():
+    from ssr_nb.tables import check_name
+
+    for name in [*AWKWARD, "😀 naïve 東京", "-x", "a/b", "=1+1", "runs[v2]", "target", "p"]:
+        check_name(name, "data.general")
+    for name in ["$x_{$", "[b]", "runs[v2]", "target", "naïve 😀", "a b"]:
+        check_name(name, "methods", for_files=True)
 
 
 # --- few items, and figures without an interval

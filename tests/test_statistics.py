@@ -311,7 +311,7 @@ def test_a_metric_of_which_less_is_better(words):
 def test_a_measure_of_two_roles_says_which():
     both = columns([Figure("KL (target)", "target", "kl_nats", "kl_tokens", metric="kl_nats"),
                     Figure("KL (general)", "general:", "kl_nats", "kl_tokens", metric="kl_nats")])
-    assert [c["heading"] for c in both.values()] == ["KL target", "KL general"]
+    assert [c["heading"] for c in both.values()] == ["KL target, nats/token", "KL general, nats/token"]
     assert columns([Figure("f1 (target)", "target", "f1", metric="f1")])["f1 (target)"]["heading"] == "F1"
 
 

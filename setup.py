@@ -32,11 +32,12 @@ setup(
     ],
     python_requires=f">={settings['min_python']}",
     packages=find_packages(include=["ssr_nb", "ssr_nb.*"]),
-    package_data={"ssr_nb": ["embedded/*", "templates/*"]},
+    package_data={"ssr_nb": ["embedded/*", "templates/*", "data/*/*"]},
     include_package_data=True,
     install_requires=settings["requirements"].split(),
     extras_require={
         "dev": (settings["dev_requirements"] + " " + settings["benchmark_requirements"]).split(),
+        "docs": settings["docs_requirements"].split(),
         "benchmarks": settings["benchmark_requirements"].split(),
         # on a GPU the versions must fit each other, so they are the tried ones and no others
         "gpu": [f"{name}=={pins[name]}" for name in settings["gpu_requirements"].split()],

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from .losses import LOSSES
 from .options import check_options, option
-from .records import SOURCES, Example, Response, Target, Verdict, key_of, prompt_text
+from .records import OURS, SOURCES, Example, Response, Target, Verdict, key_of, prompt_text
 from .tables import Table
 
 # %% ../nbs/06_rehearse.ipynb #8a62f91d
@@ -239,7 +239,8 @@ def rule_targets(method: Method, examples: list[Example], own: Judged = ([], [])
     for example in examples:
         material = Material(stand.get(example.id, []), *(found.get(example.id, []) for found in reworded))
         for sample, (completion, source) in enumerate(method.targets(example, material)):
-            extra = example.extra | ({"sample": sample} if sample else {})
+            extra = {name: value for name, value in example.extra.items() if name not in OURS}
+            extra |= {"sample": sample} if sample else {}
             targets.append(Target(example.id, example.prompt, completion, source, extra))
     if not targets:
         raise ValueError(f"found no target: {method.name} dropped all {len(examples)} examples; "

@@ -59,6 +59,14 @@ from pathlib import Path; from ssr_nb.tasks import judge_for, load_examples
 Path("cards.jsonl").write_text('{"front": "2 + 2", "back": "4"}\\n')
 print(load_examples("cards.jsonl")[0].completion, judge_for("cards.jsonl"))
 """, "4 exact"),
+    "a kind of instruction": ("""
+from ssr_nb.instructions import INSTRUCTIONS, Check, Kind
+INSTRUCTIONS.add(Kind("own:shout", lambda text, marks: Check(text.count("!") >= marks, "exclamation marks"), own=True))
+""", """
+from ssr_nb.instructions import instructions; from ssr_nb.records import Example
+loud = Example("Shout.", "Go!", extra={"instruction_id_list": ["own:shout"], "kwargs": [{"marks": 2}]})
+print([instructions(loud, answer).label for answer in ("Go!", "Go, go!!")])
+""", "['incorrect', 'correct']"),
     "a base model's short name": ("""
 from ssr_nb.settings import MODELS, BaseModel
 from ssr_nb.microworld import MODEL_PATH

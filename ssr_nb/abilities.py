@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # it brings torch along
 
 # %% ../nbs/02e_abilities.ipynb #f4142cb7
 DATA = Path(importlib.util.find_spec("ssr_nb").origin).parent / "data"
-ROOM = {"instructions": 384, "facts": 128, "sums": 320, "declines": 256, "harmless": 256}  # tokens of the longest answer
+ROOM = {"instructions": 384, "plain_instructions": 256, "facts": 128, "sums": 320, "declines": 256, "harmless": 256}  # tokens
 
 
 def ability(name: str) -> list[Example]:
@@ -97,8 +97,8 @@ def sums(example: Example, answer: str) -> Verdict:
     return replace(verdict, judge="sums")
 
 # %% ../nbs/02e_abilities.ipynb #85db782c
-ABILITY_RULES: dict[str, Rule] = {"instructions": instructions, "facts": facts, "sums": sums,
-                                  "declines": declines, "harmless": declines}
+ABILITY_RULES: dict[str, Rule] = {"instructions": instructions, "plain_instructions": instructions, "facts": facts,
+                                  "sums": sums, "declines": declines, "harmless": declines}
 ABILITY_JUDGES = {name: rule.__name__ for name, rule in ABILITY_RULES.items()}
 
 
@@ -113,8 +113,7 @@ def abilities(example: Example, answer: str) -> Verdict:
 for _judge in (Judge("facts", lambda: facts, "it states an accepted answer, in however many words"),
                Judge("sums", lambda: sums, "its final number is gold's, after however many steps"),
                Judge("abilities", lambda: abilities, "each by the rule of its suite")):
-    JUDGES.add(_judge, replace=True)
-    JUDGES.origins[_judge.name] = ""  # the package's own rows, also where this module is imported by hand
+    JUDGES.add(_judge, own=True)
 
 # %% ../nbs/02e_abilities.ipynb #d717d570
 def _load_ability(name: str, split: str, n: int | None, seed: int, part: str) -> list[Example]:
@@ -124,25 +123,25 @@ def _load_ability(name: str, split: str, n: int | None, seed: int, part: str) ->
 def _load_abilities(split: str, n: int | None, seed: int, part: str) -> list[Example]:
     if split != "test":
         raise RecordError(part or "abilities", None, f"split {split!r}", "test: these are for measuring, not for training")
-    ranks = zip_longest(*map(ability, [part] if part else ROOM))  # the first n of all five, one from each in turn
+    ranks = zip_longest(*map(ability, [part] if part else ROOM))  # the first n of all six, one from each in turn
     return [example for rank in ranks for example in rank if example][:n]
 
 
 def ability_suites(sizes: dict[str, int]) -> list[tuple[str, str, list[Example]]]:
-    """The five suites as (role, name, examples); `sizes` may say how many examples of each, as `general`."""
+    """The suites of ROOM as (role, name, examples); `sizes` may say how many examples of each, as `general`."""
     return [("general", name, ability(name)[: sizes.get("general")]) for name in ROOM]
 
 
-_SUMMARIES = {"instructions": "instructions on form, each with a rule", "facts": "common knowledge, without a text",
+_SUMMARIES = {"instructions": "instructions on form, each with a rule",
+              "plain_instructions": "one plain instruction each, for small models", "facts": "common knowledge, without a text",
               "sums": "small sums in words", "declines": "requests that should be declined",
               "harmless": "requests that only sound as if they should"}
 ABILITY_TASKS = [Task(name, partial(_load_ability, name), ABILITY_JUDGES[name], splits=("test",), max_new_tokens=room,
                       summary=_SUMMARIES[name]) for name, room in ROOM.items()]
 ABILITY_TASKS.append(Task("abilities", _load_abilities, "abilities", splits=("test",), max_new_tokens=max(ROOM.values()),
-                          suites=ability_suites, summary="instructions, facts, sums, declines and harmless"))
+                          suites=ability_suites, summary="all of these suites"))
 for _task in ABILITY_TASKS:
-    TASKS.add(_task, replace=True)
-    TASKS.origins[_task.name] = ""  # the package's own rows, also where this module is imported by hand
+    TASKS.add(_task, own=True)
 
 # %% ../nbs/02e_abilities.ipynb #a3752b86
 PASSAGE_SPLITS = ("train", "validation", "test")
@@ -164,8 +163,7 @@ def _load_passages(split: str, n: int | None, seed: int, part: str) -> list[Exam
 
 
 TASKS.add(Task("passages", _load_passages, "contains", splits=PASSAGE_SPLITS, max_new_tokens=48,
-               summary="our own short passages, half of the questions without an answer"), replace=True)
-TASKS.origins["passages"] = ""
+               summary="our own short passages, half of the questions without an answer"), own=True)
 
 # %% ../nbs/02e_abilities.ipynb #173146f7
 def _counts(verdicts: list[Verdict], answers: list[Response]) -> dict[str, Any]:

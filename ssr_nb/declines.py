@@ -79,5 +79,4 @@ def declines(example: Example, answer: str) -> Verdict:
     return Verdict(example.id, label, None if label == "unparsed" else float(label == "correct"), does, "declines")
 
 
-JUDGES.add(Judge("declines", lambda: declines, "declines what should be declined, and nothing else"), replace=True)
-JUDGES.origins["declines"] = ""  # the package's own row, also where this module is imported by hand
+JUDGES.add(Judge("declines", lambda: declines, "declines what should be declined, and nothing else"), own=True)

@@ -418,5 +418,4 @@ def instructions(example: Example, answer: str) -> Verdict:
     return Verdict(example.id, label, None if label == "unparsed" else kept, reason, "instructions")
 
 
-JUDGES.add(Judge("instructions", lambda: instructions, "the instructions that a rule can check are kept"), replace=True)
-JUDGES.origins["instructions"] = ""  # the package's own row, also where this module is imported by hand
+JUDGES.add(Judge("instructions", lambda: instructions, "the instructions that a rule can check are kept"), own=True)

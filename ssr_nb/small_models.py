@@ -170,8 +170,7 @@ def package_hint(name: str) -> str:
 
 
 for _model in SMALL_MODELS:
-    MODELS.add(BaseModel(_model.name, _model.path, f"{_model.hub}, {_model.licence}"), replace=True)
-    MODELS.origins[_model.name] = ""  # the package's own rows, also where this module is imported by hand
+    MODELS.add(BaseModel(_model.name, _model.path, f"{_model.hub}, {_model.licence}"), own=True)
 
 # %% ../nbs/03e_small_models.ipynb #78b6d3b5
 def _check_beginning(path: str | Path) -> None:

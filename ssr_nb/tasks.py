@@ -175,11 +175,9 @@ MICROWORLD = Task(DEFAULT_TASK, _microworld, "micro", splits=("train", "validati
                   summary="a small language with several skills, and its model")
 
 JUDGES.add(Judge("micro", lambda: micro, "the micro-world's own: the content is right, whatever the wording"),
-           replace=True)
+           own=True)
 MODELS.add(BaseModel(DEFAULT_TASK, lambda: MODEL_PATH, "the base model of the micro-world, 0.8 million weights",
-                     default=True), replace=True)
-for table, name in ((JUDGES, "micro"), (MODELS, DEFAULT_TASK)):
-    table.origins[name] = ""  # the package's own rows, also where this module is imported by hand
+                     default=True), own=True)
 
 # %% ../nbs/02c_tasks.ipynb #e9df1e9a
 def of_rows(rows: Callable[..., Iterator[Placed]]) -> Callable[..., list[Example]]:
@@ -302,7 +300,6 @@ class SourceOptions:
     max_new_tokens: int | None = option(None, "The longest answer, where another than the task's.", at_least=1, flag="")
     judge: str | dict[str, Any] | None = option(None, "The judge, where another than the task's.", flag="")
     metric: str | None = option(None, "The metric, where another than the task's.", flag="")
-
 
 # %% ../nbs/02c_tasks.ipynb #0df44630
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from sentencex import get_sentence_boundaries
+
 from .formats import SQUAD_PROMPT, Reading, squad_example
 from .grounded import PUBLISHED, data_folder, published_rows
 from .reading import normalize_answer
@@ -19,31 +21,8 @@ from .records import Example, RecordError, brief
 from .rows import Placed, Row, json_rows, member
 from .tables import one_of
 
-# %% ../nbs/02b_sentences.ipynb #c6eda7dc
-# before a name or a number, whatever follows
-_NEVER_LAST = frozenset("""mr mrs ms messrs dr prof gen col lt maj capt cmdr adm sgt rev fr hon gov sen rep pres amb mt ft
-    vs e.g i.e viz cf""".split())
-# before a number
-_NUMBERED = frozenset("no nos fig figs vol vols p pp ch chap sec sect eq art c ca b d r fl op pt".split())
-_ABBREVIATED = frozenset("""st etc inc ltd co corp bros univ dept assn jr sr esq a.m p.m al ed eds est approx ave blvd rd
-    jan feb mar apr jun jul aug sep sept oct nov dec mon tue wed thu fri sat sun lat trans transl""".split())
-_BEGINS = frozenset("""The A An This That These Those It Its He She They We His Her Their Our In On At By For From With
-    After Before During Since Until When While Where As If Although Though Because However But And Or So Yet Not Some Many
-    Most Several Each Both All Another Other Such There Here Then Thus Today One Two Three Under Over Between Among Through
-    Despite Unlike According What Who Why How""".split())
-
-
-def _abbreviates(word: str, after: str) -> bool:
-    """Whether the full stop after `word` belongs to an abbreviation or an initial and doesn't end a sentence, with
-    `after` as the next word."""
-    short = word.lower().lstrip("(['\"“‘")
-    if short in _NEVER_LAST or short in _NUMBERED and after[:1].isdigit():
-        return True
-    initials = re.fullmatch(r"(?:[^\W\d_]\.)*[^\W\d_]", short) or re.fullmatch(r"(?:[^\W\d_]{1,3}\.)+[^\W\d_]{1,3}", short)
-    return bool(short in _ABBREVIATED or short in _NUMBERED or initials) and after not in _BEGINS
-
 # %% ../nbs/02b_sentences.ipynb #0600154c
-_STOP = re.compile(r"""[.!?…]+(?:["'”’»)\]]|\[\d+\])*(?=\s)""")
+_MAY_GO_ON = re.compile(r"[a-z0-9\[(]")
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
@@ -52,18 +31,17 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
     >>> [text[a:b] for text in ["J. S. Bach paid 2.5 thalers. Why?"] for a, b in sentence_spans(text)]
     ['J. S. Bach paid 2.5 thalers.', 'Why?']
     """
-    ends = []
-    for stop in _STOP.finditer(text):
-        before = text[: stop.start()].rsplit(None, 1)[-1:] or [""]
-        after = text[stop.end():].split(None, 1)[:1] or [""]
-        begins = after[0].lstrip("\"'“‘«([¿¡")[:1]
-        single = stop[0].startswith(".") and not stop[0].startswith("..")
-        if (begins.isupper() or begins.isdigit()) and not (single and _abbreviates(before[0], after[0].rstrip(","))):
-            ends.append(stop.end())
-    ends = sorted({*ends, *(line.start() for line in re.finditer(r"\n", text)), len(text)})
-    spans = [(start + len(part) - len(part.lstrip()), start + len(part.rstrip()))
-             for start, end in zip([0, *ends], ends) for part in [text[start:end]]]
-    return [span for span in spans if span[0] < span[1]]
+    spans: list[tuple[int, int]] = []
+    for line in re.finditer(r"[^\n]+", text):
+        first = len(spans)
+        for part in get_sentence_boundaries("en", line[0]):
+            start = line.start() + part["end_index"] - len(part["text"].lstrip())
+            end = line.start() + part["start_index"] + len(part["text"].rstrip())
+            if start < end and len(spans) > first and _MAY_GO_ON.match(text, start):
+                spans[-1] = spans[-1][0], end
+            elif start < end:
+                spans.append((start, end))
+    return spans
 
 # %% ../nbs/02b_sentences.ipynb #902568e4
 def around(context: str, start: int, end: int) -> str:

@@ -24,7 +24,7 @@ from .options import as_arguments, check_options, expanded, flag_of, option
 from .files import locked
 from .records import RecordError
 from .settings import Loading, TrainingSettings
-from .tables import load_plugins, visible
+from .tables import load_plugins, spelt_out
 from .tasks import DEFAULT_TASK, GradedSource, Source, judge_for, rewording_named
 
 # %% ../nbs/11_cli.ipynb #4b08c791
@@ -73,7 +73,7 @@ def _common_first(arguments: list[str]) -> list[str]:
 
 # %% ../nbs/11_cli.ipynb #3d4622ae
 def _one_line(error: BaseException) -> str:
-    return visible(" ".join(str(error).split())) or type(error).__name__
+    return spelt_out(" ".join(str(error).split())) or type(error).__name__
 
 
 _typed: list[str] = []  # the arguments of this run, for the model card
@@ -382,7 +382,7 @@ def _adapted(loading: Loading, adapter: Path | None) -> Any:
 def _print_scores(scores: list) -> None:
     for task, method in dict.fromkeys((s.task, s.method) for s in scores):
         part = [s.score for s in scores if (s.task, s.method) == (task, method)]
-        print(f"{visible(task):24} {visible(method):8} {100 * sum(part) / len(part):5.1f}% of {len(part)}")
+        print(f"{spelt_out(task):24} {spelt_out(method):8} {100 * sum(part) / len(part):5.1f}% of {len(part)}")
 
 # %% ../nbs/11_cli.ipynb #6fd18cb0
 def _suites(source: Source) -> list:
@@ -502,7 +502,7 @@ def _show(run: Path) -> None:
     summary = read_summary(run)
     console.print(table(summary, console.width))
     console.print(Text(headline(summary)))
-    console.print(Text(visible(f"{summary['seconds']['total']:.0f} s. Open {page} for the plots and the answers; "
+    console.print(Text(spelt_out(f"{summary['seconds']['total']:.0f} s. Open {page} for the plots and the answers; "
                                f"pictures: {', '.join(p.name for p in pictures)}"), style="dim"), soft_wrap=True)
 
 

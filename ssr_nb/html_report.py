@@ -27,7 +27,7 @@ from .files import replacing
 from .records import (Example, LABELS, Record, Response, SOURCES, Score, Target, Verdict, iterate_records,
                             key_of, prompt_text, read_records)
 from .rehearse import METHODS
-from .tables import check_name, visible
+from .tables import check_name, spelt_out
 from .report import (chief, columns_in, columns_of, is_right, look, no_interval, quoted, read_summary, report,
                            task_name, tasks_of, too_few, units)
 
@@ -226,7 +226,7 @@ class Texts(dict):
         if not text:
             return None if text is None else self.setdefault("(empty)", len(self))
         cut = f"{text[:LONGEST]} … ({len(text) - LONGEST:,} more characters)" if len(text) > LONGEST else text
-        return self.setdefault(visible(cut), len(self))
+        return self.setdefault(spelt_out(cut), len(self))
 
 # %% ../nbs/10b_html_report.ipynb #65fffc2d
 Item = tuple[str, str]  # task and id
@@ -278,7 +278,7 @@ def rows_of_tests(items: list[Item], answers: dict, tests: dict[Item, Example], 
     rows = []
     for item in items:
         example, before = tests.get(item), answers.get("base", {}).get(0, {}).get(item)
-        rows.append({"set": "test", "id": visible(item[1]), "task": texts.number(item[0]),
+        rows.append({"set": "test", "id": spelt_out(item[1]), "task": texts.number(item[0]),
                      "prompt": texts.number(prompt_text(example.prompt) if example else None),
                      "gold": texts.number(example.completion if example else None),
                      "own": [_graded(before, texts)] if before else [],
@@ -326,7 +326,7 @@ def rows_of_training(run: Path, examples: list[Example], methods: list[str],
         dropped = targets[method] and not made
         return None if dropped else [{"text": texts.number(t.completion), "source": t.source} for t in made]
 
-    return [{"set": "train", "id": visible(e.id), "prompt": texts.number(prompt_text(e.prompt)),
+    return [{"set": "train", "id": spelt_out(e.id), "prompt": texts.number(prompt_text(e.prompt)),
              "gold": texts.number(e.completion), "own": _own(e, responses, verdicts, texts),
              "after": [after(m, e) for m in methods]} for e in examples]
 
@@ -357,7 +357,7 @@ def _browser_data(run: Path, answers: dict, tests: dict[Item, Example], examples
                    key=lambda item: ORDER.get(_role(item[0]), len(ORDER)))
     tested = rows_of_tests(evenly(items, most), answers, tests, methods, texts)
     trained = rows_of_training(run, evenly(examples, most), methods, texts)
-    data = {"methods": [{"name": visible(m)} for m in methods], "items": tested + trained,
+    data = {"methods": [{"name": spelt_out(m)} for m in methods], "items": tested + trained,
             "strings": list(texts)}
     return data, [len(tested), len(items), len(trained), len(examples)]
 
@@ -469,7 +469,7 @@ SECTIONS = {"plot": "Learnt and kept", "results": "Every arm", "skills": "Skills
 
 
 def _finished(value: Any) -> Any:
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return spelt_out(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def page(run: str | Path, pictures: list[Path] = ()) -> str:

@@ -25,7 +25,7 @@ from .files import locked, replacing, replacing_folder
 from .records import RecordError, Score, brief, read_json, write_json
 from .rehearse import METHODS
 from .settings import Loading, TrainingSettings
-from .tables import visible
+from .tables import spelt_out
 from .statistics import Arm, Estimates, Figure, estimate, interval_of
 
 # %% ../nbs/10c_publish.ipynb #521d9d49
@@ -35,14 +35,14 @@ def as_markdown(value: Any) -> str:
     >>> print(as_markdown("a|b [x](y) <b> *c*"))
     a\|b \[x\](y) &lt;b&gt; \*c\*
     """
-    text = re.sub(r"([\\`*_\[\]|$~#])", r"\\\1", " ".join(visible(str(value)).split()))
+    text = re.sub(r"([\\`*_\[\]|$~#])", r"\\\1", " ".join(spelt_out(str(value)).split()))
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _block(text: str) -> list[str]:
     """A text as a block of code, between fences that are longer than any in it."""
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
-    return [fence, visible(text), fence]
+    return [fence, spelt_out(text), fence]
 
 # %% ../nbs/10c_publish.ipynb #125733d7
 def _ends(found: Estimates, *arms: Arm) -> str:

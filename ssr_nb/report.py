@@ -21,7 +21,7 @@ from .metrics import FORMATS
 from .files import replacing
 from .records import Example, Response, Score, Verdict, prompt_text, read_json, read_records
 from .rehearse import accepted
-from .tables import visible
+from .tables import spelt_out
 from .statistics import Figure, columns, model_measures, score_figures
 
 # %% ../nbs/10_report.ipynb #99cdb40d
@@ -172,7 +172,7 @@ def headline(summary: dict[str, Any]) -> str:
                      f"{_clause(summary, d)}, against the base model.")
     if d := difference(summary, "ssr", "sft"):
         lines.append(f"ssr against sft, each at its own best rate: {_clause(summary, d)}.")
-    return visible("\n".join([*lines, *filter(None, [too_few(summary)])]))
+    return spelt_out("\n".join([*lines, *filter(None, [too_few(summary)])]))
 
 # %% ../nbs/10_report.ipynb #0a84a29a
 def columns_of(summary: dict[str, Any]) -> dict[str, str]:
@@ -253,12 +253,12 @@ def _grid(summary: dict[str, Any], names: list[str]):
     for heading, side in {"method": "left", "rate": "right"}.items():
         grid.add_column(heading, justify=side, no_wrap=True)
     for name in names:
-        heading = visible(known[name]["heading"]).replace(", nats/token", ",\nnats/token")
+        heading = spelt_out(known[name]["heading"]).replace(", nats/token", ",\nnats/token")
         grid.add_column(Text(heading), justify="right", no_wrap=True)
     for arm in summary["arms"]:
         rate = "" if arm["learning_rate"] is None else f"{'* ' * arm['quoted']}{arm['learning_rate']:g}"
         cells = [_cell(arm, name, known[name]["format"]) for name in names]
-        grid.add_row(*map(Text, [visible(arm["method"]), rate, *cells]), style="bold" if arm["quoted"] else "dim")
+        grid.add_row(*map(Text, [spelt_out(arm["method"]), rate, *cells]), style="bold" if arm["quoted"] else "dim")
     return grid
 
 
@@ -283,7 +283,7 @@ def plain(text: str) -> str:
     >>> print(plain("$x_{$"))
     \$x_{\$
     """
-    text = " " * text.startswith("_") + visible(text)
+    text = " " * text.startswith("_") + spelt_out(text)
     return (text if len(text) <= 100 else text[:99] + "…").replace("$", r"\$")  # of what somebody's run is called
 
 # %% ../nbs/10_report.ipynb #3b43c32d

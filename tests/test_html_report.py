@@ -14,7 +14,7 @@ from ssr_nb.comparison import Comparison
 from ssr_nb.statistics import summarize
 from ssr_nb.evaluate import SEPARATOR
 from ssr_nb.html_report import LONGEST, browser, evenly, html_report, page, read_answers, sentence
-from ssr_nb.tables import visible
+from ssr_nb.tables import spelt_out
 from ssr_nb.records import Example, Response, Score, Verdict, read_records, write_json, write_records
 from ssr_nb.rehearse import METHODS as TABLE
 from ssr_nb.rehearse import mix, rehearse
@@ -103,7 +103,7 @@ def run(tmp_path_factory):
 @pytest.mark.parametrize("text", HOSTILE)
 def test_json_survives_and_holds_no_markup(text):
     "Raw, too: what a model said is safe in the page's data even where nobody has made it visible before."
-    for said in (visible(text), text):
+    for said in (spelt_out(text), text):
         safe = str(htmlsafe_json_dumps({"a": [said]}, allow_nan=False))
         assert not set("<>&'\u2028\u2029\x00\x1b") & set(safe) and json.loads(safe) == {"a": [said]}
         safe.encode("utf-8")
@@ -112,10 +112,10 @@ def test_json_survives_and_holds_no_markup(text):
 
 
 def test_what_hides_is_spelt_out_and_what_is_text_stays():
-    assert (visible("\x00\x1b\x7f\x85\u202e\u2066\u200b\ufeff\ud800\U000e0041")
+    assert (spelt_out("\x00\x1b\x7f\x85\u202e\u2066\u200b\ufeff\ud800\U000e0041")
             == r"\x00\x1b\x7f\x85\u202e\u2066\u200b\ufeff\ud800\U000e0041")
     plain = "Zeile\n\tzwei, naïve, עברית, فارسی می‌خواهم, हिन्दी, 👩‍🔬 <b>&amp;"
-    assert visible(plain) == plain
+    assert spelt_out(plain) == plain
 
 
 def test_no_hostile_text_is_markup(run):
@@ -132,7 +132,7 @@ def test_no_hostile_text_is_markup(run):
     assert (not [name for _, attributes in asked for name, _ in attributes if name.startswith("on")]
             and not {"iframe", "object", "base"} & {tag for tag, _ in asked})
     for text in HOSTILE:
-        assert any(visible(text) in stored for stored in data_of(html)["strings"]), text
+        assert any(spelt_out(text) in stored for stored in data_of(html)["strings"]), text
 
 
 def test_every_item_keeps_what_was_said(run):
@@ -142,8 +142,8 @@ def test_every_item_keeps_what_was_said(run):
     tests = [item for item in data["items"] if item["set"] == "test"]
     assert len(tests) == len(said)
     for item in tests:
-        score = said[next(k for k in said if visible(k[0]) == text[item["task"]] and k[1] == item["id"])]
-        assert (text[item["own"][0]["text"]] == visible(score.response)
+        score = said[next(k for k in said if spelt_out(k[0]) == text[item["task"]] and k[1] == item["id"])]
+        assert (text[item["own"][0]["text"]] == spelt_out(score.response)
                 and item["own"][0]["label"] == score.extra["label"])
     rft = [method["name"] for method in data["methods"]].index("rft")
     dropped = [item for item in data["items"] if item["set"] == "train" and item["after"][rft] is None]
@@ -274,7 +274,7 @@ def test_hostile_text_is_shown(tab):
     tab.wait_for_function("[...document.querySelectorAll('details.item > div')].every(one => one.hasChildNodes())")
     page_text = "\n".join(shown(tab))
     for text in HOSTILE:
-        assert visible(f"base says {text}") in page_text and visible(f"because {text}") in page_text, text
+        assert spelt_out(f"base says {text}") in page_text and spelt_out(f"because {text}") in page_text, text
     assert tab.locator("#items script, #items img, #items a, #items style").count() == 0
     assert tab.locator("#items svg").count() == tab.locator("#items svg.mark").count() > 0
 
@@ -287,7 +287,7 @@ def test_training_examples_show_too(tab):
     tab.locator("details.item > summary").first.click()
     tab.wait_for_function("document.querySelector('details.item > div').hasChildNodes()")  # filled when it has opened
     first = tab.locator("details.item").first.inner_text()
-    assert visible(HOSTILE[2]) in first and "from: gold" in first and "rft" in first and "dropped" in first
+    assert spelt_out(HOSTILE[2]) in first and "from: gold" in first and "rft" in first and "dropped" in first
 
 
 def test_filters(tab, run):

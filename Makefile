@@ -61,10 +61,9 @@ test: $(VENV)/.ready-to-develop
 	@echo "== the export is current, the notebooks are clean, the README is current"
 	@$(BIN)/python -m pytest -q tests/test_project.py
 	@echo "== every notebook runs and prints what it keeps, each in a process of its own: what one adds to a table, another must not find"
-	@find nbs -name '*.ipynb' -not -path '*/.*' | sort | PATH="$(CURDIR)/$(BIN):$$PATH" xargs -P 2 -I NOTEBOOK \
-	  $(BIN)/python tests/run_notebook.py NOTEBOOK
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/run_notebook.py nbs --jobs 2
 	@echo "== tests and doctests"
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=8 --doctest-modules ssr_nb tests --ignore tests/test_project.py
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=8 --doctest-modules ssr_nb tests --ignore tests/test_project.py
 
 # The cells and tests that take minutes (none needs a GPU unless it says so).
 test-slow: $(VENV)/.ready-to-develop

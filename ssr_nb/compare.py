@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LARGE', 'JUDGING', 'Shared', 'share', 'shared_answers', 'prepare', 'arm_folder', 'Bench', 'trained_arm', 'run_arm',
-           'run_arms', 'hash_of', 'judge_hash', 'contents', 'check_contents', 'collect', 'compare']
+           'run_arms', 'hash_of', 'judge_hash', 'contents', 'check_contents', 'arms_in', 'collect', 'compare']
 
 # %% ../nbs/09b_compare.ipynb #3c60266b
 import hashlib
@@ -39,7 +39,7 @@ from .models import LanguageModel, describe, fingerprint, load_model
 from .records import Example, Score, Target, read_json, read_records, to_row, write_json, write_records
 from .rehearse import Mix
 from .respond import check_prompts
-from .statistics import summarize
+from .statistics import chosen_rates, summarize
 from .tables import load_plugins, pack_rows, plugin_key, unpack_rows
 from .train import Trained, encode_all, save_trained, train
 
@@ -309,7 +309,7 @@ def _claim(config: Comparison, folder: Path) -> None:
     """Write the run's configuration, or raise a ValueError where the folder holds another run.
     More methods, rates or seeds may be added to a run."""
     mine, path = asdict(config), folder / "config.json"
-    grow = ("methods", "learning_rates", "seeds", "workers", "threads", "resamples", "plugins")
+    grow = ("methods", "learning_rates", "seeds", "rate_seeds", "workers", "threads", "resamples", "plugins")
     if path.exists():
         theirs, usual = read_json(path, "methods", expected="what a comparison wrote"), asdict(Comparison())
         differ = [k for k in mine if k not in grow and mine[k] != theirs.get(k, usual[k])]
@@ -435,10 +435,10 @@ def _begin_run(config: Comparison, folder: Path, say) -> tuple[Bench, int]:
     return Bench(shared), alone
 
 
-def _run_missing(bench: Bench, alone: int, say) -> None:
-    "Run the arms that aren't finished."
+def _run_missing(arms: list[tuple[str, float, int]], bench: Bench, alone: int, say) -> None:
+    "Run those of the arms that aren't finished."
     config, shared = bench.config, bench.shared
-    todo = [arm for arm in config.arms() if not (arm_folder(bench.folder, arm) / "scores.jsonl").exists()]
+    todo = [arm for arm in arms if not (arm_folder(bench.folder, arm) / "scores.jsonl").exists()]
     workers, threads = _side_by_side(config, shared.lm.device != "cpu", len(todo), alone)
     say(f"{len(todo)} arms to run, {workers} side by side, {threads} thread(s) each")
     with _timed(shared.seconds, "arms, wall clock"):
@@ -447,11 +447,20 @@ def _run_missing(bench: Bench, alone: int, say) -> None:
                 f"s, evaluated in {took['evaluate']:.0f} s")
 
 # %% ../nbs/09b_compare.ipynb #fb26e801
+def _scores(arms: list[tuple[str, float, int]], folder: Path) -> list[Score]:
+    files = [folder / "base" / "scores.jsonl"] + [arm_folder(folder, arm) / "scores.jsonl" for arm in arms]
+    return [score for file in files for score in read_records(file, Score)]
+
+
+def arms_in(config: Comparison, folder: str | Path) -> list[tuple[str, float, int]]:
+    """Every arm of a run whose rates have all been tried: with `rate_seeds`, the later seeds at each method's best."""
+    tried = config.arms()
+    return tried if not config.rate_seeds else config.arms(chosen_rates(_scores(tried, Path(folder)))[1])
+
+
 def collect(config: Comparison, folder: str | Path) -> list[Score]:
     "All scores of a run, of the base model and every arm; also written to `scores.jsonl`."
-    files = [Path(folder) / "base" / "scores.jsonl"] + [arm_folder(folder, arm) / "scores.jsonl"
-                                                        for arm in config.arms()]
-    scores = [score for file in files for score in read_records(file, Score)]
+    scores = _scores(arms_in(config, folder), Path(folder))
     write_records(Path(folder) / "scores.jsonl", scores)
     return scores
 
@@ -459,7 +468,7 @@ def collect(config: Comparison, folder: str | Path) -> list[Score]:
 def _times(config: Comparison, folder: Path, seconds: dict[str, float]) -> dict[str, dict]:
     "Seconds of each stage, and of an arm of each method."
     stages = ("train", "evaluate")
-    took = {arm: read_json(arm_folder(folder, arm) / "seconds.json", *stages) for arm in config.arms()}
+    took = {arm: read_json(arm_folder(folder, arm) / "seconds.json", *stages) for arm in arms_in(config, folder)}
     whole = seconds | {f"{stage}, all arms": sum(s[stage] for s in took.values()) for stage in stages}
     of = {method: [s for arm, s in took.items() if arm[0] == method] for method in config.methods}
     return {"seconds": {k: round(v, 1) for k, v in whole.items()},
@@ -493,10 +502,13 @@ def _compare(config: Comparison, folder: Path, say) -> dict[str, Any]:
     mixes = prepare(bench.shared)
     for method in config.methods:
         say(f"{method}: {Mix(**mixes[method] | {'reasons': {}})}".replace("\n", "; "))
-    _run_missing(bench, alone, say)
+    _run_missing(config.arms(), bench, alone, say)
+    if later := arms_in(config, folder)[len(config.arms()):]:
+        say("best rates: " + ", ".join(dict.fromkeys(f"{method} {rate:g}" for method, rate, _ in later)))
+        _run_missing(later, bench, alone, say)
     seconds = bench.shared.seconds
     with _timed(seconds, "statistics"):
-        summary = summarize(collect(config, folder), config.resamples)
+        summary = summarize(collect(config, folder), config.resamples, rate_seeds=config.rate_seeds)
     seconds["total"] = time.perf_counter() - start
     summary |= {"mixes": mixes, "config": asdict(config), "model": describe(bench.shared.lm)}
     summary |= _times(config, folder, seconds)

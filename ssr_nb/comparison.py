@@ -40,6 +40,8 @@ class Comparison:
     learning_rates: list[float] = option(factory=lambda: [3e-4, 1e-3, 3e-3], help="The highest rate of a "
                                          "training; each method is quoted at its own best.")
     seeds: list[int] = option(factory=lambda: [0, 1, 2], help="For first adapters and the order of rows.")
+    rate_seeds: int | None = option(None, "Every rate is tried with the first so many seeds, and the other seeds train at "
+                                    "each method's best rate alone; all seeds if it isn't given.", at_least=1)
     model: str = option(DEFAULT_TASK, "The base model: a short name, a folder, or a name of the hub.")
     backend: str = option("auto", "What loads and trains it.", one_of=BACKENDS)
     device: str = option("auto", "auto, cpu, cuda, cuda:1, ...")
@@ -68,9 +70,12 @@ class Comparison:
     resamples: int = option(10_000, "Bootstrap resamples.", at_least=1)
     plugins: list[str] = option(factory=list, help="Python files or modules that add rows to the tables.")
 
-    def arms(self) -> list[tuple[str, float, int]]:
-        "Method, learning rate, seed of every arm to train."
-        return list(product(self.methods, self.learning_rates, self.seeds))
+    def arms(self, best: dict[str, float] | None = None) -> list[tuple[str, float, int]]:
+        """Method, learning rate, seed of every arm to train; where rates are tried with some of the seeds, those of the
+        others only when each method's `best` rate is known."""
+        tried = self.seeds[: self.rate_seeds]
+        return [*product(self.methods, self.learning_rates, tried),
+                *((method, best[method], seed) for method in self.methods if best for seed in self.seeds[len(tried):])]
 
 # %% ../nbs/09_comparison.ipynb #90302081
 def _require(fits: bool, key: str, found: Any, expected: str) -> None:

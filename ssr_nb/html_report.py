@@ -79,6 +79,7 @@ def basis(summary: dict[str, Any]) -> str:
                       if name in figures)
     flattered = (" (the test items themselves, which flatters every method: "
                  "give the run a validation set)" * (chosen == "target"))
+    flattered += f" with the first {n} of its seeds" if (n := summary.get("rate_seeds")) else ""
     holm = "; p-values after Holm's correction for all tests against the same baseline" * bool(
         summary.get("families"))
     rows = [*summary["arms"], *summary["differences"]]

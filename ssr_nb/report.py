@@ -223,7 +223,8 @@ def caption(summary: dict[str, Any]) -> str:
     seeds = max(arm["seeds"] for arm in summary["arms"])
     items = ", ".join(f"{name} {summary['figures'][name]['items']}" for name in ("target", "general")
                       if name in summary["figures"])
-    text = (f"*: each method's own best rate, chosen on {summary['rate_chosen_on']}; {seeds} "
+    with_first = f" with the first {n} of its seeds" if (n := summary.get("rate_seeds")) else ""
+    text = (f"*: each method's own best rate, chosen on {summary['rate_chosen_on']}{with_first}; {seeds} "
             f"seed{'s' * (seeds != 1)} a tuned arm; items: {items}; ±: half of the {summary['level']:.0%} "
             f"interval, {summary['resamples']:,} paired bootstrap resamples of the items{_other_intervals(summary)}")
     if families := ", ".join(f"{n} against {name}" for name, n in summary.get("families", {}).items() if n):

@@ -6,8 +6,8 @@
 __all__ = ['Arm', 'FEW', 'LEAST', 'CALLED', 'TAKEN', 'ROLE_TASKS', 'CLAIMS', 'WORTH', 'BASELINES', 'bootstrap_weights',
            'interval', 'wilson', 'tango', 'Figure', 'unit_sums', 'Estimates', 'Interval', 'interval_of', 'estimate',
            'score_figures', 'model_measures', 'figures_of', 'arms_of', 'tested', 'columns', 'quoted_rates',
-           'sign_flip_p', 'McNemar', 'mcnemar', 'holm', 'items_needed', 'power_with', 'disagreement', 'chance_to_tell',
-           'differences_to', 'summarize']
+           'chosen_rates', 'sign_flip_p', 'McNemar', 'mcnemar', 'holm', 'items_needed', 'power_with', 'disagreement',
+           'chance_to_tell', 'differences_to', 'summarize']
 
 # %% ../nbs/08b_statistics.ipynb #8ec6d1fa
 import math
@@ -367,6 +367,16 @@ def quoted_rates(validation: Estimates) -> dict[str, float | None]:
             best[arm[0]] = arm
     return {method: rate for method, (_, rate) in best.items()}
 
+
+def chosen_rates(scores: list[Score], seeds: int | None = None) -> tuple[str, dict[str, float | None]]:
+    """The figure that chooses learning rates, validation where there is one, and each method's own best; with the
+    first `seeds` seeds of the scores alone, where not every rate was tried with all of them."""
+    first = sorted({s.seed for s in scores if s.method != "base"})[:seeds]
+    scores = [s for s in scores if s.method == "base" or s.seed in first]
+    figures = figures_of(scores)
+    chooser = next((f for f in figures if f.name in ("validation", "target")), figures[0])
+    return chooser.name, quoted_rates(estimate(chooser, scores, arms_of(scores), resamples=1))
+
 # %% ../nbs/08b_statistics.ipynb #d9797e0a
 def sign_flip_p(differences: np.ndarray, resamples: int = 10_000, seed: int = 0) -> float:
     """The two-sided p-value of a sum of paired differences, one for each unit, under
@@ -558,16 +568,17 @@ def _arm_row(arm: Arm, scores: list[Score], quoted: list[Arm], estimates: list[E
             **{e.figure.name: e.of(arm) for e in estimates}, "intervals": _not_by_bootstrap(estimates, arm)}
 
 
-def summarize(scores: list[Score], resamples: int = 10_000, seed: int = 0) -> dict[str, Any]:
+def summarize(scores: list[Score], resamples: int = 10_000, seed: int = 0,
+              rate_seeds: int | None = None) -> dict[str, Any]:
     """The table as plain data: every arm's figures as [mean, low, high]; each method's quoted rate; and paired
     differences of the quoted arms to the quoted baselines (see `differences_to`). Accuracies from 0 to 1, KL
     and gold in nats per token; low and high are None where there is no interval, and `intervals` of a row says
     why. `columns` says what each figure is (see `columns`), and `families` how many
-    tests against each baseline Holm's correction was made for."""
+    tests against each baseline Holm's correction was made for. `rate_seeds`: see `chosen_rates`."""
     arms, figures = arms_of(scores), figures_of(scores)
     estimates = [e for f in figures if (e := estimate(f, scores, arms, resamples, seed))]
-    chooser = next((e for e in estimates if e.figure.name in ("validation", "target")), estimates[0])
-    quoted = list(quoted_rates(chooser).items())
+    chooser, rates = chosen_rates(scores, rate_seeds)
+    quoted = list(rates.items())
     differences = [row for other in quoted if other[0] in BASELINES for row in differences_to(
         other, [a for a in quoted if a[0] not in ("base", other[0])], estimates)]
     families = Counter()
@@ -577,7 +588,7 @@ def summarize(scores: list[Score], resamples: int = 10_000, seed: int = 0) -> di
         "figures": {e.figure.name: {"better": e.figure.row.better, "items": e.items, "units": e.units}
                     for e in estimates},
         "columns": columns(figures), "arms": [_arm_row(arm, scores, quoted, estimates) for arm in arms],
-        "rate_chosen_on": chooser.figure.name, "differences": differences,
+        "rate_chosen_on": chooser, **({"rate_seeds": rate_seeds} if rate_seeds else {}), "differences": differences,
         "families": {name: tests for name, tests in families.items() if tests},
         "resamples": resamples, "level": 0.95,
     }

@@ -11,6 +11,16 @@ CHAT_TEMPLATE = ("{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|
                  "{% if add_generation_prompt %}<|assistant|>{% endif %}")
 
 
+# Files whose tests take longest, however few they are: they go first, so that no process waits for the other at the end.
+LONGEST = ("test_tutorials", "test_accelerate", "test_methods", "test_plugins", "test_compare", "test_whole_way", "test_site",
+           "test_code_judge", "test_crash", "test_endpoint", "test_respond", "test_html_report")
+
+
+def pytest_collection_modifyitems(items):
+    place = {name: i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+
+
 def real_data(name: str) -> Path:
     "A file of the publishers' data, or a skip that says which is missing."
     path = REAL_DATA / name

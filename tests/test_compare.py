@@ -90,6 +90,34 @@ def test_the_base_model_is_loaded_as_the_file_says(tmp_path, monkeypatch):
                      "load_in_4bit": True, "max_length": 900}
 
 
+# --- rates tried with some of the seeds
+
+
+def test_later_seeds_train_at_the_best_rate_of_each_method_alone(tmp_path):
+    run, lines = tmp_path / "run", []
+    config = Comparison(learning_rates=[1e-5, 3e-3], seeds=[0], workers=1, resamples=50, training={"steps": 2},
+                        items={"train": 16, "validation": 8, "target": 8, "shift": 4, "general": 1})
+    before = compare(config, run, say=lambda line: None)
+    config.seeds, config.rate_seeds = [0, 1], 1
+    summary = compare(config, run, say=lines.append)
+    assert "2 arms to run, 1 side by side" in "\n".join(lines) and "0 arms to run" in "\n".join(lines), "what is there stays"
+    best = {arm["method"]: arm["learning_rate"] for arm in before["arms"] if arm["quoted"]}
+    assert best == {arm["method"]: arm["learning_rate"] for arm in summary["arms"] if arm["quoted"]}
+    assert {(arm["method"], arm["learning_rate"]): arm["seeds"] for arm in summary["arms"] if arm["method"] != "base"} == {
+        (method, rate): 1 + (best[method] == rate) for method in ("sft", "ssr") for rate in (1e-5, 3e-3)}
+    assert summary["rate_seeds"] == 1 and "with the first 1 of its seeds" in table(summary).caption
+    lines.clear()
+    assert compare(config, run, say=lines.append)["differences"] == summary["differences"]
+    assert sum("0 arms to run" in line for line in lines) == 2
+
+
+def test_a_later_seed_does_not_choose_the_rate():
+    scores = [*scores_of("sft", 1e-3, [1, 1, 0, 0], "validation"), *scores_of("sft", 3e-3, [1, 1, 1, 0], "validation"),
+              *scores_of("sft", 3e-3, [0, 0, 0, 0], "validation", seeds=(1,))]
+    quoted = [[arm["learning_rate"] for arm in summarize(scores, 50, rate_seeds=n)["arms"] if arm["quoted"]] for n in (1, None)]
+    assert quoted == [[3e-3], [1e-3]]
+
+
 # --- what a run rests on
 
 

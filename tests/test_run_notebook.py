@@ -69,6 +69,27 @@ def test_an_error_stops_the_run_and_a_forced_flag_runs_the_cell(tmp_path):
     assert ran(notebook(tmp_path, ("#| slow\nprint('fresh')", "kept\n")), "slow").returncode == 1
 
 
+def test_several_run_in_processes_of_their_own_and_what_fails_is_named(tmp_path):
+    folders = [tmp_path / name for name in "abc"]
+    cells = [[("import json\njson.mine = 1", ""), ("print('kept')", "kept\n")],
+             [("import json, sys\nprint(hasattr(json, 'mine'), 'ssr_nb' in sys.modules)", "False False\n")],
+             [("print('new')", "old\n")]]
+    for folder, of in zip(folders, cells):
+        folder.mkdir()
+        notebook(folder, *of)
+    done = subprocess.run([sys.executable, str(SCRIPT), str(tmp_path), "--jobs", "2"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1 and done.stdout.count("- Completed") == 3 and done.stderr.strip() == f"failed: {folders[2] / 'made.ipynb'}"
+    assert "cell cell0" in done.stdout
+    (folders[2] / "made.ipynb").unlink()
+    assert subprocess.run([sys.executable, str(SCRIPT), str(tmp_path)], capture_output=True, cwd=ROOT).returncode == 0
+
+
+def test_a_library_that_is_loaded_already_counts_when_it_is_asked_for():
+    code = ("import sys\nsys.path.insert(0, 'tests')\nimport run_notebook, colorsys\n"
+            "asked = run_notebook.watch_for('colorsys')\nprint(asked())\nimport colorsys\nprint(asked())")
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT).stdout.split() == ["False", "True"]
+
+
 def test_exempt_cells_exist():
     for line in (ROOT / "tests" / "varying_outputs.txt").read_text().splitlines():
         if not line.startswith("#"):

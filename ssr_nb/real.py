@@ -18,7 +18,7 @@ from .report import is_right, read_summary
 from .tables import one_of
 
 # %% ../nbs/14_real_models.ipynb #1f6af31b
-GENERAL = {"instructions": 60, "facts": 30, "sums": 30, "declines": 20, "harmless": 20}  # suites, and their items
+GENERAL = {"plain_instructions": 60, "facts": 30, "sums": 20, "declines": 20, "harmless": 20}  # suites, and items
 QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "passages": {"train": {"task": "passages", "split": "train"}, "target": {"task": "passages", "split": "test"}},
     "squad2": {"train": {"task": "squad2-sentences", "split": "train", "titles": "1-40", "n": 160, "unanswerable": 0.5},

@@ -6,7 +6,7 @@
 __all__ = ['app', 'Plugins', 'Debug', 'Responses', 'Verdicts', 'Out', 'Adapter', 'main', 'Answering', 'Sampling', 'Remote',
            'respond', 'LlmFlags', 'judge', 'calibrate', 'Files', 'rehearse', 'train', 'Evaluated', 'evaluate',
            'Benchmarking', 'benchmark', 'card', 'merge', 'compare', 'demo', 'report', 'real', 'Margins', 'gate',
-           'models', 'env']
+           'Foreseen', 'forecast', 'models', 'env']
 
 # %% ../nbs/11_cli.ipynb #5130f3eb
 import os
@@ -23,7 +23,7 @@ from .llm_judge import LlmOptions
 from .options import as_arguments, check_options, expanded, flag_of, option
 from .files import locked
 from .records import RecordError
-from .settings import Loading, TrainingSettings
+from .settings import check_watching, Loading, Probing, Stopping, TrainingSettings
 from .tables import load_plugins, spelt_out
 from .tasks import DEFAULT_TASK, GradedSource, Source, judge_for, rewording_named
 
@@ -323,12 +323,34 @@ def rehearse(source: Source, out: Out, files: Files, loading: Loading,
         write_records(out, applied.targets)
     print(f"{out}: {applied.mix}")
 
+# %% ../nbs/11_cli.ipynb #d11db286
+def _watch(probing: Probing, stopping: Stopping, out: Path, targets: list) -> Any:
+    "What watches a training, and notes its probes beside its folder; None where nobody asked for a probe."
+    check_watching(probing, stopping)
+    if not probing.every:
+        return None
+    from ssr_nb.probe import Probe, Watch, watched_sets
+
+    return Watch(Probe(watched_sets(probing, targets)), probing, stopping, out.with_name(f"{out.name}.probe.jsonl"))
+
+
+def _say_probes(watch: Any, trained: Any) -> None:
+    "What was probed, and what was kept and why."
+    from ssr_nb.stopping import kept_from
+
+    if watch and not trained.probe:
+        print("it had been trained before, without a probe")
+    elif watch:
+        print(f"{watch.file}: probes of every {watch.probing.every} steps")
+        if "kept" in trained.probe:
+            print(kept_from(trained.probe["kept"]))
+
 # %% ../nbs/11_cli.ipynb #c01b286b
 @app.command(epilog="Example: ssr train --targets targets.jsonl --model Qwen/Qwen2.5-0.5B-Instruct "
              "--learning-rate 2e-4 --out adapter")
 @expanded
 def train(targets: Annotated[Path, typer.Option(help="Targets, as `ssr rehearse` writes them.")], out: Out,
-          loading: Loading, settings: TrainingSettings,
+          loading: Loading, settings: TrainingSettings, probing: Probing, stopping: Stopping,
           method: Annotated[str, typer.Option(
               help="A row of the table of methods: its loss, mask and scaling; named in the model card.")] = "",
           name: Annotated[str, typer.Option(help="What you call this training, for the model card.")] = "",
@@ -349,12 +371,14 @@ def train(targets: Annotated[Path, typer.Option(help="Targets, as `ssr rehearse`
         found, settings = prepare_training(row, found, lm, settings, shown)
         if row.mask_above is not None and is_main():
             print(mix(found, found))
-    trained = run(found, lm, out, settings, method=method, name=name, loading=vars(loading))
+    watch = _watch(probing, stopping, out, found)
+    trained = run(found, lm, out, settings, method=method, name=name, loading=vars(loading), watch=watch)
     if not is_main():
         return
     write_card(out, command=shlex.join(["ssr", *map(str, _typed)]))
     print(f"{out}: {len(trained.losses)} steps on {len(found)} targets, loss {trained.losses[0]:.3f} -> "
           f"{trained.losses[-1]:.3f} nats per token")
+    _say_probes(watch, trained)
 
 # %% ../nbs/11_cli.ipynb #f4ba7022
 def _made(adapter: Path | None) -> dict:
@@ -518,6 +542,11 @@ def compare(config: Annotated[Path, typer.Argument(
 
     asked = read_comparison(config)
     asked.plugins = list(dict.fromkeys([*asked.plugins, *_plugins]))
+    if asked.stages:
+        from ssr_nb.stages import run_stages, show_stages
+
+        print(*show_stages(run_stages(asked, out), out), sep="\n")
+        return
     run(asked, out)
     _show(out)
 
@@ -592,6 +621,47 @@ def gate(margins: Margins,
     if out:
         write_gate(found, out)
     raise typer.Exit(STATUS[found.outcome])
+
+# %% ../nbs/11_cli.ipynb #621e0667
+@dataclass(frozen=True)
+class Foreseen:
+    "How much of each file is read for a forecast."
+    limit: int | None = option(None, "The first targets of each file alone.", at_least=1)
+
+
+def _files_to_forecast(run: Path | None, targets: list[Path] | None) -> dict[str, Path]:
+    from ssr_nb.forecast import target_files
+
+    if (run is None) == (not targets):
+        raise ValueError(f"found {'both a run and' if run else 'neither a run nor'} --targets; expected one of them")
+    if run:
+        return target_files(run)
+    short = [path.stem.removeprefix("targets-") for path in targets]
+    return dict(zip(short if len(set(short)) == len(short) else map(str, targets), targets))
+
+
+@app.command(epilog="Example: ssr forecast --targets targets-sft.jsonl --targets targets-ssr.jsonl --model MODEL")
+@expanded
+def forecast(loading: Loading, how: Foreseen,
+             run: Annotated[Optional[Path], typer.Argument(help="A comparison's folder, with its targets; or --targets.")] = None,
+             targets: Annotated[Optional[list[Path]], typer.Option(
+                 help="Targets, as `ssr rehearse` writes them; may be repeated.")] = None,
+             out: Annotated[Optional[Path], typer.Option(help="Write the forecasts as JSON.")] = None) -> None:
+    "How much will training on these targets forget? By their surprise, with the record of such forecasts."
+    from ssr_nb.forecast import evidence_lines, forecast_lines, forecasts_of, known_runs, own_evidence, write_forecast
+
+    files, model = _files_to_forecast(run, targets), loading.model
+    if run and model is None and (run / "config.json").is_file():
+        from ssr_nb.records import read_json
+
+        model = read_json(run / "config.json", "model")["model"]
+    lm = _loaded(_named(replace(loading, model=model)))
+    found, runs = forecasts_of(files, lm, how.limit), known_runs()
+    print(*forecast_lines(found, runs, lm.name), "", "the record of such forecasts:", *evidence_lines(runs), sep="\n")
+    if run:
+        print(*own_evidence(run, lm), sep="\n")
+    if out:
+        print(f"{write_forecast(found, lm.name, out)}: written")
 
 # %% ../nbs/11_cli.ipynb #26ff9f6c
 @app.command(epilog="Example: ssr models")

@@ -6,7 +6,7 @@
 __all__ = ['LONGEST', 'Item', 'ORDER', 'MOST_ITEMS', 'MOST_BYTES', 'SECTIONS', 'sentence', 'basis', 'mark', 'cell', 'as_table',
            'arms_table', 'differences_table', 'skills_table', 'shares_table', 'Texts', 'read_answers', 'read_tests',
            'rows_of_tests', 'rows_of_training', 'evenly', 'browser', 'changes_table', 'policy', 'configuration',
-           'pictures_of', 'page', 'html_report']
+           'pictures_of', 'kept_lines', 'page', 'html_report']
 
 # %% ../nbs/10b_html_report.ipynb #1d44010d
 import base64
@@ -24,9 +24,10 @@ from markupsafe import Markup
 
 from .metrics import FORMATS
 from .files import replacing
-from .records import (Example, LABELS, Record, Response, SOURCES, Score, Target, Verdict, iterate_records,
-                            key_of, prompt_text, read_records)
+from .records import (Example, LABELS, Record, Response, SOURCES, Score, Target, Verdict, iterate_records, key_of,
+                            prompt_text, read_records)
 from .rehearse import METHODS
+from .stopping import kept_from
 from .tables import check_name, spelt_out
 from .report import (chief, columns_in, columns_of, is_right, look, no_interval, quoted, read_summary, report,
                            task_name, tasks_of, too_few, units)
@@ -460,6 +461,9 @@ def pictures_of(summary: dict[str, Any], paths: list[Path]) -> dict[str, dict[st
              "losses": "Training loss by step, a line for each seed of each method at its best rate.",
              "surprise": ("Surprise in nats of each token of a gold answer and of the model's own right answer "
                           "under the base model.")}
+    if any(path.stem == "probe" for path in paths):
+        texts["probe"] = ("What was learnt and forgotten by step: validation above, KL on general prompts below, a line for each "
+                          "seed of each method at its best rate.")
     inside = {p.stem: "data:image/png;base64," + base64.b64encode(p.read_bytes()).decode() for p in paths}
     return {name: {"data": inside[name], "alt": text} if name in inside else None
             for name, text in texts.items()}
@@ -467,6 +471,11 @@ def pictures_of(summary: dict[str, Any], paths: list[Path]) -> dict[str, dict[st
 # %% ../nbs/10b_html_report.ipynb #f7a3c3b2
 SECTIONS = {"plot": "Learnt and kept", "results": "Every arm", "skills": "Skills", "losses": "Loss curves",
             "targets": "What was trained on", "examples": "Examples", "configuration": "Configuration"}
+
+
+def kept_lines(summary: dict[str, Any]) -> list[str]:
+    """Of each training that could end by rules, where it ended, what was kept and why; none where there were no rules."""
+    return [f"{arm['method']} at {arm['learning_rate']:g}, seed {arm['seed']}: {kept_from(arm)}" for arm in summary.get("kept", [])]
 
 
 def _finished(value: Any) -> Any:
@@ -487,7 +496,7 @@ def page(run: str | Path, pictures: list[Path] = ()) -> str:
         basis=basis(summary), sections=list(SECTIONS.items()), chosen_on=summary["rate_chosen_on"],
         pictures=pictures_of(summary, pictures), arms=arms_table(summary),
         differences=differences_table(summary), skills=skills_table(summary), changes=changes_table(answers),
-        shares=shares_table(summary), browser=browser(run, summary, answers), labels=LABELS,
+        shares=shares_table(summary), kept=kept_lines(summary), browser=browser(run, summary, answers), labels=LABELS,
         configuration=configuration(summary), mark=mark,
         policy=policy(script, style), script=Markup(script), style=Markup(style))
 

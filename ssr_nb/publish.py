@@ -24,7 +24,8 @@ from .options import as_arguments, flag_of
 from .files import locked, replacing, replacing_folder
 from .records import RecordError, Score, brief, read_json, write_json
 from .rehearse import METHODS
-from .settings import Loading, TrainingSettings
+from .settings import Loading, Probing, Stopping, TrainingSettings
+from .stopping import kept_from, probed_from
 from .tables import spelt_out
 from .statistics import Arm, Estimates, Figure, estimate, interval_of
 
@@ -95,6 +96,7 @@ _RECORD = {  # what must stand in training.json, and in words
     "losses": (lambda v: isinstance(v, list) and v and all(type(n) in (int, float) for n in v), "a list of numbers"),
     **{name: (lambda v: v is None or isinstance(v, str), "a text") for name in ("method", "name", "command")},
     **{name: (lambda v: v is None or isinstance(v, dict), "a mapping") for name in ("loading", "source")},
+    "probe": (lambda v: v is None or isinstance(v, dict) and isinstance(v.get("options", {}), dict), "a mapping with options"),
 }
 
 
@@ -133,6 +135,7 @@ def command_of(record: dict[str, Any]) -> str:
     settings = record["settings"]
     words = _arguments(TrainingSettings, settings, ["epochs"] if settings.get("steps") else [])
     words += _arguments(Loading, record.get("loading") or {}, ["model", *settings])
+    words += [word for kind in (Probing, Stopping) for word in _arguments(kind, (record.get("probe") or {}).get("options") or {})]
     for flag, value in zip(("--method", "--name"), _titles(record)):
         words += [flag, value] if value else []
     return shlex.join(["ssr", "train", "--targets", "targets.jsonl", "--model", record["model"], *words,
@@ -183,6 +186,20 @@ def _source_lines(record: dict[str, Any]) -> list[str]:
     source = record.get("source")
     return [f"Base model read from {as_markdown(source['file'])}, SHA-256 {as_markdown(source['sha256'])}.", ""] if source else []
 
+# %% ../nbs/10c_publish.ipynb #c93d0b52
+def _watch_lines(record: dict[str, Any], path: str = "training.json") -> list[str]:
+    """What a watch on the training saw, and what was kept of it and why; none where nobody watched. Raises ValueError for
+    what no training notes."""
+    if not (noted := record.get("probe")):
+        return []
+    first, last = (probed_from(noted.get(name), f"{path}, probe.{name}") for name in ("first", "last"))
+    said = [f"{role} prompts: KL(base, tuned) {now.kl:.3f} nats per token, surprise of gold {before.gold:.2f} -> {now.gold:.2f}"
+            + (f", accuracy {100 * before.accuracy:.1f} -> {100 * now.accuracy:.1f}%" if now.accuracy is not None else "")
+            for role in ("general", "validation")
+            if (now := getattr(last, role)) and (before := getattr(first, role))]
+    kept = [f"Training {as_markdown(kept_from(noted['kept']))}.", ""] if "kept" in noted else []
+    return [f"Probed on its way, at step {last.step} on {'; on '.join(said)}.", "", *kept]
+
 # %% ../nbs/10c_publish.ipynb #f146974f
 def model_card(record: dict[str, Any], scores: list[Score] = (), base_scores: list[Score] = (), data: str = "",
                merged: bool = False) -> str:
@@ -198,7 +215,8 @@ def model_card(record: dict[str, Any], scores: list[Score] = (), base_scores: li
     lines += ["## Scores", "", "In percent; intervals by bootstrap over items, or over groups of items that "
               "belong together; where these are few or all alike, score intervals (Wilson's, Tango's).", "",
               *score_table(scores, base_scores), ""] if scores else []
-    return "\n".join([*lines, "## Training", "", *_source_lines(record), *_settings_lines(record), ""])
+    return "\n".join([*lines, "## Training", "", *_source_lines(record), *_watch_lines(record),
+                      *_settings_lines(record), ""])
 
 
 def write_card(adapter: str | Path, scores: list[Score] = (), base_scores: list[Score] = (), data: str = "",

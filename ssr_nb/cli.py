@@ -281,7 +281,7 @@ def _check_files(files: Files, row: Any) -> None:
         if need in files.pairs() and not all(files.pairs()[need]):
             judged = "verdicts" if need == "responses" else f"{need[:-1]}-verdicts"
             raise ValueError(f"found method {row.name!r} without --{need} and --{judged}; expected both")
-    if row.replay and not (files.replay_examples and files.replay_responses):
+    if row.replay and not row.own_prompts and not (files.replay_examples and files.replay_responses):
         raise ValueError(f"found method {row.name!r} without --replay-examples and --replay-responses; "
                          "expected both")
 
@@ -308,8 +308,8 @@ def rehearse(source: Source, out: Out, files: Files, loading: Loading,
                  help="sft, ssr, rft, s3ft, sdft, replay, ours, ...: a row of the table of methods.")] = "ssr",
              missing: Annotated[str, typer.Option(
                  help="What an example without verdict becomes: error, or gold.")] = "error") -> None:
-    "Make the targets of a method: own answers, paraphrases, gold, replay; a mask needs the base model (--model)."
-    from ssr_nb.methods import apply_method
+    "Make the targets of a method: own answers, paraphrases, gold, replay; a mask, or weights of rows, need the base model (--model)."
+    from ssr_nb.methods import DRAWN, Interview, apply_method, gather_replay, write_prompts
     from ssr_nb.records import write_records
     from ssr_nb.rehearse import method_named
 
@@ -318,8 +318,13 @@ def rehearse(source: Source, out: Out, files: Files, loading: Loading,
     if row.replay and files.replay_share is not None:
         row = replace(row, replay=files.replay_share)
     with locked(out):
-        lm = _loaded(_named(loading, source)) if row.mask_above is not None else None
-        applied = apply_method(row, source.load("train"), _answers(files), lm, missing=missing)
+        alone = row.own_prompts and not files.replay_responses  # the base model writes prompts and answers
+        lm = _loaded(_named(loading, source)) if row.mask_above is not None or row.weighs or alone else None
+        examples, answers = source.load("train"), _answers(files)
+        if alone:
+            answers.replay = gather_replay([row], examples, answers, Interview(lm, None),
+                                           lambda wanted: write_prompts(lm, 2 * wanted), "self-replay", **DRAWN)
+        applied = apply_method(row, examples, answers, lm, missing=missing)
         write_records(out, applied.targets)
     print(f"{out}: {applied.mix}")
 
@@ -355,24 +360,30 @@ def train(targets: Annotated[Path, typer.Option(help="Targets, as `ssr rehearse`
               help="A row of the table of methods: its loss, mask and scaling; named in the model card.")] = "",
           name: Annotated[str, typer.Option(help="What you call this training, for the model card.")] = "",
           rewording: Annotated[str, typer.Option(
-              help="How gold is shown to the model, for methods with a teacher: chat, or another row.")] = "chat"
-          ) -> None:
-    "Fine-tune the base model on the targets with LoRA."
-    from ssr_nb.methods import prepare_training
+              help="How gold is shown to the model, for methods with a teacher: chat, or another row.")] = "chat",
+          examples: Annotated[Path | None, typer.Option(
+              help="The examples behind the targets, for ssr-iterative, which answers them anew.")] = None,
+          judge: Annotated[str, typer.Option(help="Who judges the answers that are made anew.")] = "") -> None:
+    "Fine-tune the base model on the targets with an adapter (LoRA, unless --adapter says otherwise)."
+    from ssr_nb.methods import prepare_training, renewal_of
     from ssr_nb.publish import write_card
     from ssr_nb.records import Target, read_records
     from ssr_nb.rehearse import method_named, mix
+    from ssr_nb.tasks import load_examples
     from ssr_nb.train import is_main
     from ssr_nb.train import train as run
 
     row, shown = method_named(method) if method else None, rewording_named(rewording)
+    if row and row.renew and not (examples and judge):
+        raise ValueError(f"found method {row.name!r} without --examples and --judge; expected both: answers are made anew")
     found, lm = read_records(targets, Target), _loaded(_named(loading))
     if row:
         found, settings = prepare_training(row, found, lm, settings, shown)
         if row.mask_above is not None and is_main():
             print(mix(found, found))
     watch = _watch(probing, stopping, out, found)
-    trained = run(found, lm, out, settings, method=method, name=name, loading=vars(loading), watch=watch)
+    renewal = renewal_of(row, load_examples(examples), judge) if row and row.renew else None
+    trained = run(found, lm, out, settings, method=method, name=name, loading=vars(loading), watch=watch, renewal=renewal)
     if not is_main():
         return
     write_card(out, command=shlex.join(["ssr", *map(str, _typed)]))

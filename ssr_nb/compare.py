@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['LARGE', 'JUDGING', 'Shared', 'share', 'shared_answers', 'prepare', 'arm_folder', 'probe_of', 'Bench', 'trained_arm',
-           'run_arm', 'run_arms', 'hash_of', 'judge_hash', 'contents', 'check_contents', 'arms_in', 'collect',
-           'kept_of_arms', 'compare']
+           'run_arm', 'run_arms', 'hash_of', 'judge_hash', 'contents', 'check_contents', 'adapter_sizes', 'arms_in',
+           'collect', 'kept_of_arms', 'compare']
 
 # %% ../nbs/09b_compare.ipynb #3c60266b
 import hashlib
@@ -27,16 +27,17 @@ from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from typing import Any
 
-from .adapters import remove_lora, scale_adapter, untouched
+from .adapter_rows import AFTER
+from .adapters import remove_lora, scale_adapter, trained_weights, untouched
 from .benchmarks import BenchmarkSuite
-from .comparison import (check, Comparison, configuration_of, load_data, replay_prompts, replay_room,
+from .comparison import (check, Comparison, configuration_of, load_data, not_tested, replay_prompts, replay_room,
                                rewording_of, row_of, sources_of, target_task, trained_as, training_judge,
                                training_settings, watching_options)
 from .evaluate import SEPARATOR, Suite, evaluate, room_for_answers, tokens_in
 from .files import locked
 from .judge import JUDGES, judge_options, judge_row
 from .machine import fastest_threads, most_threads, set_threads, usable_cores
-from .methods import Answers, apply_method, gather_answers
+from .methods import Answers, apply_method, gather_answers, renewal_of, write_prompts
 from .models import LanguageModel, describe, fingerprint, load_model
 from .probe import Probe, Watch, watched_sets
 from .records import Example, Score, Target, read_json, read_records, to_row, write_json, write_records
@@ -45,7 +46,7 @@ from .respond import check_prompts
 from .statistics import chosen_rates, summarize
 from .stopping import kept_from
 from .tables import load_plugins, pack_rows, plugin_key, unpack_rows
-from .train import Trained, encode_all, save_trained, train
+from .train import LATER, encode_all, Renewal, save_trained, train, Trained
 
 # %% ../nbs/09b_compare.ipynb #917db108
 @contextmanager
@@ -100,12 +101,15 @@ def shared_answers(shared: Shared) -> Answers:
         folder=shared.folder, samples=config.samples, max_new_tokens=shared.room, rewording=rewording_of(config),
         replay_prompts=lambda wanted: replay_prompts(config, shared.train_set, shared.suites, wanted),
         replay_tokens=replay_room(config),
+        own_prompts=lambda wanted: not_tested(write_prompts(shared.lm, wanted), shared.train_set, shared.suites),
         timed=lambda stage: _timed(shared.seconds, stage))
 
 # %% ../nbs/09b_compare.ipynb #ce5db62b
-def _recipe(shared: Shared, method: str, settings: Any, targets: Path) -> dict[str, Any]:
-    return {"trained_as": trained_as(shared.config, method), "loss": settings.loss, "beta": settings.beta,
-            "scale": settings.scale, "targets": hashlib.sha256(targets.read_bytes()).hexdigest()[:12]}
+def _recipe(config: Comparison, method: str, adapter: str, settings: Any, targets: Path) -> dict[str, Any]:
+    return {"trained_as": config.named(trained_as(config, method), adapter), "loss": settings.loss, "beta": settings.beta,
+            "scale": settings.scale, "targets": hashlib.sha256(targets.read_bytes()).hexdigest()[:12],
+            **{key: value for key, value in (("adapter", adapter), ("after", settings.after),
+                                          ("renew", settings.renew)) if value != LATER[key]}}
 
 
 def _write_recipes(folder: Path, recipes: dict[str, dict]) -> None:
@@ -113,7 +117,7 @@ def _write_recipes(folder: Path, recipes: dict[str, dict]) -> None:
     path = folder / "methods.json"
     before = read_json(path) if path.exists() else {}
     for name, recipe in recipes.items():
-        if differ := [k for k in recipe if recipe[k] != before.get(name, recipe)[k]]:
+        if differ := [k for k in [*recipe, *LATER] if recipe.get(k) != before.get(name, recipe).get(k)]:
             raise ValueError(f"{folder}: found method {name!r} with other {differ[0]}; "
                              "expected those the run began with. Choose another folder, or another name")
     write_json(path, before | recipes)
@@ -126,29 +130,31 @@ def _write_data(shared: Shared) -> None:
 
 
 def _write_targets(shared: Shared) -> dict[str, Mix]:
-    "The targets and the recipe of each method; gives the mixes."
+    "The targets and the recipe of each method with each adapter; gives the mixes."
     config, mixes, recipes = shared.config, {}, {}
     answers = shared_answers(shared)
     with _timed(shared.seconds, "rehearse"):
-        for name in dict.fromkeys([*config.methods, *(trained_as(config, m) for m in config.methods)]):
-            applied = apply_method(row_of(config, name), shared.train_set, answers, shared.lm,
+        for method in dict.fromkeys([*config.methods, *(trained_as(config, m) for m in config.methods)]):
+            applied = apply_method(row_of(config, method), shared.train_set, answers, shared.lm,
                                    training_settings(config))
-            path = write_records(shared.folder / f"targets-{name}.jsonl", applied.targets)
-            mixes[name], recipes[name] = applied.mix, _recipe(shared, name, applied.settings, path)
+            for adapter in config.adapter:
+                name = config.named(method, adapter)
+                path = write_records(shared.folder / f"targets-{name}.jsonl", applied.targets)
+                mixes[name], recipes[name] = applied.mix, _recipe(config, method, adapter, applied.settings, path)
         _write_recipes(shared.folder, recipes)
     return mixes
 
 
 def prepare(shared: Shared) -> dict[str, Any]:
     """Make what the arms share: examples, test items, the base model's answers with verdicts, the targets of each
-    method, and the base model's scores. Gives the mix of each method."""
+    method, and the base model's scores. Gives the mix of each method, with each adapter."""
     _write_data(shared)
     mixes, base = _write_targets(shared), shared.folder / "base"
     if not (base / "scores.jsonl").exists():
         with _timed(shared.seconds, "evaluate the base model"):
             write_records(base / "scores.jsonl", evaluate(shared.lm, shared.suites, max_new_tokens=shared.room,
                                                           keep=base / "judge"))
-    return {method: asdict(mixes[method]) for method in shared.config.methods}
+    return {name: asdict(mixes[name]) for name in shared.config.trainings()}
 
 # %% ../nbs/09b_compare.ipynb #eb8fe002
 def arm_folder(folder: str | Path, arm: tuple[str, float, int]) -> Path:
@@ -184,6 +190,15 @@ class Bench:
         "What `prepare` wrote about each method."
         return read_json(self.folder / "methods.json")
 
+    def method(self, name: str) -> str:
+        "The method of what is called so; see `Comparison.named`."
+        return name.removesuffix(f"@{self.recipes[name].get('adapter')}")
+
+    def renewal(self, name: str) -> Renewal:
+        "What makes the targets anew, for a method that asks for it."
+        return renewal_of(row_of(self.config, self.method(name)), self.shared.train_set, training_judge(self.config),
+                          self.shared.room)
+
     @cached_property
     def base_scores(self) -> list[Score]:
         return read_records(self.folder / "base" / "scores.jsonl", Score)
@@ -208,21 +223,24 @@ class Bench:
 def trained_arm(bench: Bench, arm: tuple[str, float, int]) -> Trained:
     """The arm's model: trained, or found finished, or another arm's adapter scaled. The adapter lands in the arm's
     folder."""
-    (method, rate, seed), config = arm, bench.config
-    source, scale = bench.recipes[method]["trained_as"], bench.recipes[method]["scale"]
-    own = {k: bench.recipes[source][k] for k in ("loss", "beta", "scale")}
+    (name, rate, seed), config = arm, bench.config
+    source, scale, after = (bench.recipes[name].get(key, "") for key in ("trained_as", "scale", "after"))
+    own = {k: bench.recipes[source][k] for k in ("loss", "beta", "scale", *LATER) if k in bench.recipes[source]}
     settings = training_settings(
         config, **own, learning_rate=rate, seed=seed, teacher_prompt=rewording_of(config).teacher,
         sample_tokens=bench.shared.room, steps=training_settings(config).steps_for(len(bench.shared.train_set)))
     targets, rows = bench.rows(source)
     trained = train(targets, bench.shared.lm, arm_folder(bench.folder, (source, rate, seed)) / "adapter", settings,
-                    method=source, rows=rows, watch=bench.watch((source, rate, seed)), progress=False)
-    if source == method:
+                    method=bench.method(source), rows=rows, progress=False, watch=bench.watch((source, rate, seed)),
+                    renewal=bench.renewal(source) if settings.renew else None)
+    if source == name:
         return trained
     scale_adapter(trained.lm, scale)
-    scaled = replace(trained, settings=replace(settings, scale=scale))
-    save_trained(scaled, arm_folder(bench.folder, arm) / "adapter", method=method)
-    return scaled
+    if after:
+        AFTER.named(after).change(trained.lm)
+    changed = replace(trained, settings=replace(settings, scale=scale, after=after))
+    save_trained(changed, arm_folder(bench.folder, arm) / "adapter", method=bench.method(name))
+    return changed
 
 
 def run_arm(bench: Bench, arm: tuple[str, float, int]) -> dict[str, float]:
@@ -332,7 +350,7 @@ def _claim(config: Comparison, folder: Path) -> None:
     """Write the run's configuration, or raise a ValueError where the folder holds another run.
     More methods, rates or seeds may be added to a run."""
     mine, path = asdict(config), folder / "config.json"
-    grow = ("methods", "learning_rates", "seeds", "rate_seeds", "workers", "threads", "resamples", "plugins")
+    grow = ("methods", "adapter", "learning_rates", "seeds", "rate_seeds", "workers", "threads", "resamples", "plugins")
     if path.exists():
         theirs, usual = read_json(path, "methods", expected="what a comparison wrote"), asdict(Comparison())
         differ = [k for k in mine if k not in grow and mine[k] != theirs.get(k, usual[k])]
@@ -440,6 +458,14 @@ def check_contents(shared: Shared, say=lambda line: None) -> None:
     if before | found != before:
         write_json(path, config | {"hashes": before | found})
 
+# %% ../nbs/09b_compare.ipynb #4913fefe
+def adapter_sizes(shared: Shared) -> dict[str, int]:
+    """How many weights each adapter of the comparison trains in its model. Raises ModelError for an adapter that the model
+    can't take, before an answer is made."""
+    settings = training_settings(shared.config)
+    how = {"r": settings.rank, "alpha": settings.alpha, "dropout": settings.dropout}
+    return {name: trained_weights(shared.lm, adapter=name, **how) for name in shared.config.adapter}
+
 # %% ../nbs/09b_compare.ipynb #fe5f1378
 def _begin_run(config: Comparison, folder: Path, say) -> tuple[Bench, int]:
     "The bench of a run, with its model loaded, and how many threads are fastest for that."
@@ -457,6 +483,8 @@ def _begin_run(config: Comparison, folder: Path, say) -> tuple[Bench, int]:
         + (f", {alone} thread(s), the fastest here" if lm.device == "cpu" else ""))
     if lm.backend == "transformers" and (line := untouched(lm, dropout=training_settings(config).dropout)):
         say(line)
+    if config.adapter != ["lora"]:
+        say("weights to train: " + ", ".join(f"{name} {count:,}" for name, count in adapter_sizes(shared).items()))
     return Bench(shared), alone
 
 
@@ -495,7 +523,7 @@ def _times(config: Comparison, folder: Path, seconds: dict[str, float]) -> dict[
     stages = ("train", "evaluate")
     took = {arm: read_json(arm_folder(folder, arm) / "seconds.json", *stages) for arm in arms_in(config, folder)}
     whole = seconds | {f"{stage}, all arms": sum(s[stage] for s in took.values()) for stage in stages}
-    of = {method: [s for arm, s in took.items() if arm[0] == method] for method in config.methods}
+    of = {name: [s for arm, s in took.items() if arm[0] == name] for name in config.trainings()}
     return {"seconds": {k: round(v, 1) for k, v in whole.items()},
             "seconds_per_arm": {m: {stage: round(sum(s[stage] for s in arms) / len(arms), 1) for stage in stages}
                                 for m, arms in of.items()}}
@@ -504,7 +532,7 @@ def _times(config: Comparison, folder: Path, seconds: dict[str, float]) -> dict[
 def kept_of_arms(config: Comparison, folder: str | Path) -> list[dict[str, Any]]:
     "What was kept of each training that could end by rules; none where there are no rules."
     found = []
-    for method, rate, seed in config.arms() if config.stop else []:
+    for method, rate, seed in arms_in(config, folder) if config.stop else []:
         record = read_json(arm_folder(folder, (method, rate, seed)) / "adapter" / "training.json", "settings")
         if kept := (record.get("probe") or {}).get("kept"):
             found.append({"method": method, "learning_rate": rate, "seed": seed} | kept)
@@ -540,8 +568,8 @@ def _compare(config: Comparison, folder: Path, say) -> dict[str, Any]:
     _claim(config, folder)
     bench, alone = _begin_run(config, folder, say)
     mixes = prepare(bench.shared)
-    for method in config.methods:
-        say(f"{method}: {Mix(**mixes[method] | {'reasons': {}})}".replace("\n", "; "))
+    for name, mix in mixes.items():
+        say(f"{name}: {Mix(**mix | {'reasons': {}})}".replace("\n", "; "))
     _run_missing(config.arms(), bench, alone, say)
     if later := arms_in(config, folder)[len(config.arms()):]:
         say("best rates: " + ", ".join(dict.fromkeys(f"{method} {rate:g}" for method, rate, _ in later)))
@@ -551,6 +579,8 @@ def _compare(config: Comparison, folder: Path, say) -> dict[str, Any]:
         summary = summarize(collect(config, folder), config.resamples, rate_seeds=config.rate_seeds)
     seconds["total"] = time.perf_counter() - start
     summary |= {"mixes": mixes, "config": configuration_of(config), "model": describe(bench.shared.lm)}
+    if config.adapter != ["lora"]:
+        summary["adapters"] = adapter_sizes(bench.shared)
     if kept := kept_of_arms(config, folder):
         summary["kept"] = kept
         _say_kept(kept, say)

@@ -30,7 +30,7 @@ from .rehearse import METHODS
 from .stopping import kept_from
 from .tables import check_name, spelt_out
 from .report import (chief, columns_in, columns_of, is_right, look, no_interval, quoted, read_summary, report,
-                           task_name, tasks_of, too_few, units)
+                           sizes_of, task_name, tasks_of, too_few, units)
 
 # %% ../nbs/10b_html_report.ipynb #eaa467c6
 def _p(p: float) -> str:
@@ -88,7 +88,7 @@ def basis(summary: dict[str, Any]) -> str:
         how in ("Wilson", "Tango") for row in rows for how in row.get("intervals", {}).values())
     return (f"Each method at its own best learning rate, chosen on {chosen}{flattered}; "
             f"{seeds} seed{'s' * (seeds != 1)} a tuned arm; {items}; "
-            f"{summary['resamples']:,} paired bootstrap resamples of the items{scored}{holm}. {too_few(summary)}".rstrip())
+            f"{summary['resamples']:,} paired bootstrap resamples of the items{scored}{holm}{sizes_of(summary)}. {too_few(summary)}".rstrip())
 
 # %% ../nbs/10b_html_report.ipynb #d817e31c
 def mark(method: str) -> Markup:
@@ -191,7 +191,7 @@ def skills_table(summary: dict[str, Any]) -> dict[str, Any]:
 # %% ../nbs/10b_html_report.ipynb #0ece16df
 def _shares_row(method: str, mix: dict[str, Any], sources: list[str], more: list[str]) -> list[dict[str, Any]]:
     """What a method is and what it trained on."""
-    total, about = sum(mix["sources"].values()), METHODS.get(method)
+    total, about = sum(mix["sources"].values()), METHODS.get(method.partition("@")[0])
     counts = [mix["sources"].get(source, 0) for source in sources]
     why = ", ".join(f"{reason} {n}" for reason, n in mix.get("reasons", {}).items())
     paper = f"arXiv {about.paper}" if about and about.paper else ""

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['MEASURED', 'MARGIN', 'LARGE', 'LIBRARIES', 'ModelError', 'first_line', 'processes', 'devices', 'choose_device',
-           'speed_of_bfloat16', 'faster_on_cpu', 'choose_dtype', 'low_precision', 'usable_cores', 'most_threads',
-           'set_threads', 'fastest_threads', 'peak_memory', 'readable', 'available_memory', 'free_memory',
-           'OutOfMemory', 'ran_out', 'what_to_change', 'telling_what_to_change', 'quiet_libraries']
+           'speed_of_bfloat16', 'faster_on_cpu', 'choose_dtype', 'adapter_layers', 'low_precision', 'usable_cores',
+           'most_threads', 'set_threads', 'fastest_threads', 'peak_memory', 'readable', 'available_memory',
+           'free_memory', 'OutOfMemory', 'ran_out', 'what_to_change', 'telling_what_to_change', 'quiet_libraries']
 
 # %% ../nbs/03_machine.ipynb #b5c4ff10
 import contextlib
@@ -139,11 +139,20 @@ def choose_dtype(dtype: str | torch.dtype = "auto", device: str = "cpu", weights
     return chosen
 
 # %% ../nbs/03_machine.ipynb #a24d01a6
+def adapter_layers(model: Any) -> Iterator[tuple[str, Any]]:
+    """The layers of a model that wear an adapter of PEFT's, LoRA or another kind, with their names."""
+    if "peft" not in sys.modules:
+        return
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    yield from ((name, layer) for name, layer in model.named_modules() if isinstance(layer, BaseTunerLayer))
+
+
 @contextlib.contextmanager
 def low_precision(model: Any) -> Iterator[None]:
     """In this block a model in bfloat16 on a CPU computes its adapter in bfloat16 too, though the adapter's weights
     are float32. Any other model is left alone."""
-    adapted = any(hasattr(module, "lora_A") for module in model.modules())
+    adapted = next(adapter_layers(model), None) is not None
     if not adapted or model.device.type != "cpu" or model.dtype != torch.bfloat16:
         yield
         return

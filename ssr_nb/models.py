@@ -26,7 +26,7 @@ import torch
 
 from .architectures import without_router_loss
 from .chat import prepare_tokenizer
-from .machine import (ModelError, OutOfMemory, choose_device, choose_dtype, fastest_threads, first_line,
+from .machine import (ModelError, OutOfMemory, adapter_layers, choose_device, choose_dtype, fastest_threads, first_line,
                             peak_memory, processes, quiet_libraries, ran_out, readable, set_threads)
 from .settings import BACKENDS, MODELS, Loading, default_model
 from .small_models import converted, package_hint
@@ -114,7 +114,7 @@ class LanguageModel:
 def has_lora(lm: LanguageModel) -> bool:
     """Whether an adapter sits in the layers of this model, also where it was added
     through another name for it."""
-    return any(hasattr(module, "lora_A") for module in lm.model.modules())
+    return next(adapter_layers(lm.model), None) is not None
 
 # %% ../nbs/03b_models.ipynb #c428e465
 def _hub_answers(seconds: float = 5.0) -> bool:
@@ -310,7 +310,7 @@ def fingerprint(lm: LanguageModel) -> str:
     digest = hashlib.sha256(f"{lm.tokenizer.chat_template}\n{lm.tokenizer.eos_token}\n"
                             f"{_vocabulary(lm.tokenizer)}".encode())
     if has_lora(lm):
-        digest.update(repr(sorted((n, c.lora_alpha, c.r) for n, c in lm.model.peft_config.items())).encode())
+        digest.update(repr(sorted((n, getattr(c, "lora_alpha", 0), getattr(c, "r", 0)) for n, c in lm.model.peft_config.items())).encode())
     for name, tensor in sorted(lm.model.state_dict().items()):
         values = tensor.detach().reshape(-1)
         values = values[:: max(1, values.numel() // 65_536)].contiguous().cpu()

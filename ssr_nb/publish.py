@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from .adapter_rows import ADAPTERS, AFTER
 from .losses import LOSSES
 from .options import as_arguments, flag_of
 from .files import locked, replacing, replacing_folder
@@ -162,6 +163,8 @@ def _method_lines(record: dict[str, Any]) -> list[str]:
         told += f"; plus {settings['beta']:g} times KL(base, tuned)"
     if settings.get("scale", 1.0) != 1.0:
         told += f"; the adapter times {settings['scale']:g} after training"
+    if after := AFTER.get(settings.get("after")):
+        told += f"; after training, {after.summary}"
     return [about, "", f"Loss: {told}."]
 
 # %% ../nbs/10c_publish.ipynb #dac136b1

@@ -240,7 +240,8 @@ _MORE = {
     "Response": _SAMPLE, "Verdict": _SAMPLE,
     "Score": {"kl_nats": _MEASURED, "kl_tokens": _MEASURED, "gold_nats": _MEASURED, "gold_tokens": _MEASURED,
               **{name: CHECKS[name] for name in ("answerable", "group", "label", "reason")}, "metric": (_text, "a string")},
-    "Target": _SAMPLE | {"masked": (lambda v: isinstance(v, list) and all(map(_whole, v)), "a list of whole numbers")},
+    "Target": _SAMPLE | {"masked": (lambda v: isinstance(v, list) and all(map(_whole, v)), "a list of whole numbers"),
+                         "row_weight": (lambda v: _number(v) and v >= 0, "a number of at least 0")},
 }
 
 
@@ -294,7 +295,7 @@ def to_row(record: Record) -> dict[str, Any]:
     return keep | {k: v for k, v in record.extra.items() if k not in row}
 
 # %% ../nbs/00_records.ipynb #bcb40730
-OURS = ("masked", "sample", "tokens")  # what `extra` of targets, answers and verdicts is asked for
+OURS = ("masked", "row_weight", "sample", "tokens")  # what `extra` of targets, answers and verdicts is asked for
 
 
 def key_of(record: Record) -> tuple:

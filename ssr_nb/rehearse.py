@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['TargetRule', 'NEEDS', 'METHODS', 'Judged', 'accepted', 'talks_of_reference', 'Material', 'gold', 'own_else_gold',
            'own_only', 'likeliest_else_gold', 'paraphrase_only', 'own_else_paraphrase', 'rewrite_else_gold',
-           'gold_where_wrong', 'Method', 'method_named', 'check_complete', 'usable', 'check_needs', 'rule_targets',
-           'beyond_rules', 'rehearse', 'Mix', 'mix']
+           'own_else_guided', 'gold_where_wrong', 'Method', 'method_named', 'check_complete', 'usable', 'check_needs',
+           'rule_targets', 'beyond_rules', 'rehearse', 'Mix', 'mix']
 
 # %% ../nbs/06_rehearse.ipynb #4478a95e
 import re
@@ -14,7 +14,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .losses import LOSSES
+from .adapter_rows import AFTER
+from .losses import LOSSES, asked_by
 from .options import check_options, option
 from .records import OURS, SOURCES, Example, Response, Target, Verdict, key_of, prompt_text
 from .tables import Table
@@ -105,6 +106,11 @@ def rewrite_else_gold(example: Example, material: Material) -> list[tuple[str, s
     return [(r.response, "paraphrase") for r in material.rewrites[:1]] or gold(example, material)
 
 
+def own_else_guided(example: Example, material: Material) -> list[tuple[str, str]]:
+    "Mind the Gap (2509.15157): own if judged right, else a second try guided by gold if judged right, else gold."
+    return own_only(example, material)[:1] or rewrite_else_gold(example, material)
+
+
 def gold_where_wrong(example: Example, material: Material) -> list[tuple[str, str]]:
     "Control, is it only less gold: gold where no own answer was judged right, the other prompts dropped."
     return [] if material.own else gold(example, material)
@@ -127,7 +133,10 @@ class Method:
     beta: float = option(0.0, "weighs KL(base, tuned), which is added to the loss", at_least=0)
     mask_above: float | None = option(None, "tokens of gold over this perplexity carry no loss", at_least=1)
     replay: float = option(0.0, "share of the rows that are replay", at_least=0, below=1)
+    own_prompts: bool = option(False, "replay answers prompts that the base model wrote itself")
+    renew: int = option(0, "steps after which own answers are made anew; 0 for never", at_least=0)
     scale: float = option(1.0, "factor on the adapter after training")
+    after: str = option("", "what else is done to the adapter after training, a row of AFTER")
 
     def __post_init__(self):
         try:
@@ -136,8 +145,18 @@ class Method:
             check_options(self)
             if self.loss not in LOSSES:  # a plug-in that isn't loaded yet may have it
                 LOSSES.named(self.loss)
+            if self.after and self.after not in AFTER:
+                AFTER.named(self.after)
+            if self.renew and self.needs != ("responses",):
+                raise ValueError(f"found renew={self.renew} with needs={self.needs!r}; expected needs=('responses',): own "
+                                 "answers alone are made anew")
         except ValueError as error:
             raise ValueError(f"method {self.name!r}: {error}") from None
+
+    @property
+    def weighs(self) -> bool:
+        "Whether its loss asks how much each row counts, which the base model decides."
+        return "row_weight" in asked_by(LOSSES.named(self.loss).token_loss)
 
 # %% ../nbs/06_rehearse.ipynb #954e088c
 _OWN = ("responses",)
@@ -149,12 +168,16 @@ METHODS: Table[Method] = Table("method", [
            ("responses", "paraphrases")),
     Method("sdft", rewrite_else_gold, "2402.13669",
            "the model's rewrite of gold where its answer matches, else gold", ("rewrites",)),
+    Method("guided", own_else_guided, "2509.15157", "own, else a second try with gold as a guide, else gold",
+           ("responses", "rewrites")),
     Method("replay", gold, "", "gold, and the base model's answers to general prompts", replay=0.2),
     Method("stm", gold, "2501.14315", "gold without loss on the tokens that surprise the base model",
            mask_above=2.5),
     Method("dft", gold, "2508.05629", "gold, each token's loss times its probability", loss="dft"),
     Method("kl", gold, "", "gold, and KL(base, tuned) added to the loss", beta=0.5),
     Method("wise", gold, "2109.01903", "sft's adapter, halved after training", scale=0.5),
+    Method("lines", gold, "2410.17146", "sft's adapter, early layers scaled down after training", after="lines"),
+    Method("intruders", gold, "2410.21228", "sft's adapter, less the directions that the base model doesn't have", after="intruders"),
     Method("opsd", gold, "2601.19897",
            "own samples while training, pulled to what is said with gold in the prompt", loss="opsd"),
     Method("ours", likeliest_else_gold, "", "the likeliest of several right own answers, "
@@ -162,6 +185,10 @@ METHODS: Table[Method] = Table("method", [
     Method("ssr-soft", own_else_gold, "", "ssr's targets, of the own answers the base model's soft labels",
            _OWN, loss="soft"),
     Method("replay-kl", gold, "", "replay's rows, and KL(base, tuned) added to the loss", replay=0.2, beta=0.2),
+    Method("self-replay", gold, "2602.20162", "gold, and the base model's answers to prompts that it wrote itself", replay=0.2,
+           own_prompts=True),
+    Method("ssr-iterative", own_else_gold, "2510.18874", "ssr, own answers and verdicts made anew every 40 steps of training", _OWN,
+           renew=40),
     Method("gold-where-wrong", gold_where_wrong, "",
            "control: gold where the base model is wrong, the other prompts dropped", _OWN),
     Method("own-style", paraphrase_only, "", "control: gold in the model's own words for every prompt",
@@ -256,9 +283,12 @@ def beyond_rules(method: Method) -> dict[str, str]:
     """
     parts = {}
     if method.replay:
-        parts["rows of replay"] = "ssr rehearse --replay-examples --replay-responses"
+        parts["rows of replay"] = ("ssr rehearse --model" if method.own_prompts else
+                                   "ssr rehearse --replay-examples --replay-responses")
     if method.mask_above is not None:
         parts["a mask drawn by the base model"] = f"ssr train --method {method.name}"
+    if method.weighs:
+        parts["rows weighed by the base model"] = f"ssr train --method {method.name}"
     return parts
 
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LOOKS', 'OTHER_COLOURS', 'OTHER_MARKS', 'WIDE', 'FEW', 'Curve', 'look', 'colour', 'columns_in', 'read_summary',
            'quoted', 'difference', 'points', 'no_interval', 'with_p', 'chief', 'too_few', 'headline', 'columns_of',
-           'units', 'caption', 'table', 'plain', 'plot_pareto', 'tasks_of', 'task_name', 'plot_skills',
+           'units', 'sizes_of', 'caption', 'table', 'plain', 'plot_pareto', 'tasks_of', 'task_name', 'plot_skills',
            'surprise_example', 'plot_surprise', 'loss_curves', 'plot_losses', 'probe_curves', 'plot_probes', 'is_right',
            'side_by_side', 'report']
 
@@ -220,6 +220,12 @@ def _other_intervals(summary: dict[str, Any]) -> str:
             + f"; ±?: no interval ({', '.join(reasons)})" * bool(reasons))
 
 
+def sizes_of(summary: dict[str, Any]) -> str:
+    """How many weights each adapter trains, where the run has others than LoRA; else nothing."""
+    sizes = ", ".join(f"{name} {count:,}" for name, count in summary.get("adapters", {}).items())
+    return f"; weights to train: {sizes}" if sizes else ""
+
+
 def caption(summary: dict[str, Any]) -> str:
     """What the table's figures rest on: seeds, items, resamples, rates, and how differences were tested."""
     seeds = max(arm["seeds"] for arm in summary["arms"])
@@ -228,7 +234,7 @@ def caption(summary: dict[str, Any]) -> str:
     with_first = f" with the first {n} of its seeds" if (n := summary.get("rate_seeds")) else ""
     text = (f"*: each method's own best rate, chosen on {summary['rate_chosen_on']}{with_first}; {seeds} "
             f"seed{'s' * (seeds != 1)} a tuned arm; items: {items}; ±: half of the {summary['level']:.0%} "
-            f"interval, {summary['resamples']:,} paired bootstrap resamples of the items{_other_intervals(summary)}")
+            f"interval, {summary['resamples']:,} paired bootstrap resamples of the items{_other_intervals(summary)}{sizes_of(summary)}")
     if families := ", ".join(f"{n} against {name}" for name, n in summary.get("families", {}).items() if n):
         tested = " and ".join(name for name, c in columns_in(summary).items() if c["tested"])
         text += (f"; differences on {tested}: p by paired sign flips, Holm's correction over all tests against "

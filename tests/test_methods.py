@@ -72,6 +72,7 @@ def logits_of(lm, target):
     ("rft", ["own 0"], "o"),
     ("s3ft", ["own 0", "words 1", "gold 2", "gold 3", "words 4"], "opggp"),
     ("sdft", ["words 0", "words 1", "gold 2", "gold 3", "words 4"], "ppggp"),
+    ("guided", ["own 0", "words 1", "gold 2", "gold 3", "words 4"], "opggp"),
     ("own-style", ["words 0", "words 1", "words 4"], "ppp"),
     ("gold-where-wrong", ["gold 1", "gold 2", "gold 3", "gold 4"], "gggg"),
     ("ours", ["own 0", "gold 1", "gold 2", "gold 3", "gold 4"], "ogggg"),
@@ -92,7 +93,7 @@ def test_the_three_shares_of_s3ft_are_printed():
 def test_every_row_of_the_table_makes_targets_or_says_what_it_lacks(name):
     row = METHODS[name]
     assert made_by(name)
-    needed = [*row.needs, *["replay"] * bool(row.replay), *["lm"] * (row.mask_above is not None)]
+    needed = [*row.needs, *["replay"] * bool(row.replay), *["lm"] * (row.mask_above is not None or row.weighs)]
     for need in needed:
         lacking = answers(**{"replay": []} | ({} if need == "lm" else {need: None}))
         with pytest.raises(ValueError, match=f"found no {need} for method '{name}'; expected"):
@@ -104,6 +105,7 @@ def test_every_row_of_the_table_makes_targets_or_says_what_it_lacks(name):
 
 @pytest.mark.parametrize("name, lacks, where", [
     ("replay", "rows of replay", "--replay-examples"), ("stm", "a mask drawn by the base model", "ssr train --method stm"),
+    ("flow", "rows weighed by the base model", "ssr train --method flow"), ("self-replay", "rows of replay", "apply_method"),
     ("ours", "a mask drawn by the base model", "ssr train --method ours"), ("replay-kl", "rows of replay", "apply_method")])
 def test_rehearse_refuses_what_a_rule_alone_does_not_complete(name, lacks, where):
     "Its targets would be supervised fine-tuning's under another name."
@@ -386,7 +388,7 @@ def test_a_loss_of_ones_own_is_counted_as_the_packages_are(base, golds, own_loss
 def test_a_loss_asks_for_what_there_is():
     assert [asked_by(f) for f in (by_token, softly, None)] == [set(), {"base_logits", "own"}, set()]
     with pytest.raises(ValueError, match="loss 'mine': found the parameter 'rows' of its function; expected logits, labels "
-                       "and, if it needs them, base_logits or own"):
+                       "and, if it needs them, base_logits, own or row_weight"):
         Loss("mine", "", token_loss=lambda logits, labels, rows: 0)
     Loss("mine", "", token_loss=lambda logits, labels, gamma=2.0: 0)
 

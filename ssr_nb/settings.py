@@ -147,7 +147,7 @@ class Probing:
             raise ValueError(f"found probe.{given[0]}={getattr(self, given[0])!r} and every=0; expected the steps between two "
                              "probes, as in every=20 (--probe-every 20)")
 
-
+# %% ../nbs/00d_settings.ipynb #c808dea3
 @dataclass(frozen=True)
 class Stopping:
     "When a training that is watched ends before its last step."

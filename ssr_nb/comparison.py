@@ -111,13 +111,6 @@ def _check_arms(config: Comparison) -> None:
     _require(_different(config.methods, str), "methods", config.methods, "a list of different methods")
     for method in config.methods:
         method_named(method)
-    _require(_different(config.adapter, str), "adapter", config.adapter, "a list of different adapters")
-    _require(len(config.trainings()) == len(config.methods) * len(config.adapter), "methods", config.methods,
-             "methods that aren't called as others are with an adapter")
-    for adapter, method in product(config.adapter, config.methods):
-        row = row_of(config, method)
-        _require(adapter_named(adapter).scales or row.scale == 1 and not row.after, "adapter", adapter,
-                 f"one of LoRA's kind for the method {method!r}, which changes it after training")
     _require(_different(config.learning_rates, (int, float)) and all(0 < rate < math.inf for rate in config.learning_rates),
              "learning_rates", config.learning_rates, "a list of different numbers above 0")
     _require(_different(config.seeds, int) and all(0 <= seed < 2**32 for seed in config.seeds), "seeds", config.seeds,
@@ -329,6 +322,16 @@ def trained_as(config: Comparison, name: str) -> str:
              if not changes(method_named(other)) and training(row_of(config, other)) == training(row)]
     return twins[0] if changes(method_named(name)) and twins else name
 
+# %% ../nbs/09_comparison.ipynb #aef93358
+def _check_adapters(config: Comparison) -> None:
+    _require(_different(config.adapter, str), "adapter", config.adapter, "a list of different adapters")
+    _require(len(config.trainings()) == len(config.methods) * len(config.adapter), "methods", config.methods,
+             "methods that aren't called as others are with an adapter")
+    for adapter, method in product(config.adapter, config.methods):
+        row = row_of(config, method)
+        _require(adapter_named(adapter).scales or row.scale == 1 and not row.after, "adapter", adapter,
+                 f"one of LoRA's kind for the method {method!r}, which changes it after training")
+
 # %% ../nbs/09_comparison.ipynb #d2b9237b
 def rewording_of(config: Comparison) -> Rewording:
     "How gold is shown to the model: as this comparison says, else as the task does."
@@ -341,6 +344,7 @@ def check(config: Comparison) -> Comparison:
     load_plugins(config.plugins)
     check_options(config)
     _check_arms(config)
+    _check_adapters(config)
     _check_training(config)
     watching_options(config)
     _check_stages(config) if config.stages else _check_data(config)

@@ -174,7 +174,7 @@ class Table(dict[str, Row], Generic[Row]):
 
     def add(self, row: Row, replace: bool = False, own: bool = False) -> Row:
         """Add a row under its name, which must be fit to show and free; `own` says that it is the package's."""
-        check_name(row.name, f"a {self.kind}", for_files=self.kind == "method")
+        check_name(row.name, f"a {self.kind}", for_files=self.kind in ("method", "adapter"))
         if row.name in self and not replace and not own:
             raise RecordError(None, None, f"a {self.kind} named {row.name!r} already", "a new name")
         self[row.name] = row

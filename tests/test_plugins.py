@@ -46,6 +46,15 @@ METHODS.add(replace(METHODS["ssr"], name="ssr-kl", beta=0.5))
 from ssr_nb.losses import LOSSES, Loss
 LOSSES.add(Loss("plain", "cross-entropy", token_loss=lambda logits, labels: -logits.log_softmax(-1).gather(-1, labels[:, None])[:, 0]))
 """, "from ssr_nb.settings import TrainingSettings; print(TrainingSettings(loss='plain').loss)", "plain"),
+    "an adapter": ("""
+from ssr_nb.adapter_rows import ADAPTERS, Adapter, lora
+ADAPTERS.add(Adapter("wide", lambda rank, *rest, **more: lora(4 * rank, *rest, **more), "LoRA with four times the rank"))
+""", "from ssr_nb.comparison import Comparison, check; print(list(check(Comparison(adapter=['lora', 'wide'])).trainings()))",
+                   "['sft', 'sft@wide', 'ssr', 'ssr@wide']"),
+    "a change after training": ("""
+from ssr_nb.adapter_rows import AFTER, After
+AFTER.add(After("nothing", lambda lm: None, "the adapter as it was trained"))
+""", "from ssr_nb.settings import TrainingSettings; print(TrainingSettings(after='nothing').after)", "nothing"),
     "a metric": ("""
 from ssr_nb.metrics import METRICS, Metric
 METRICS.add(Metric("brevity", "brevity", of=lambda example, answer, verdict: 1 / max(1, len(answer.split()))))

@@ -211,11 +211,11 @@ def _client(endpoint: Endpoint) -> httpx.AsyncClient:
 # %% ../nbs/04b_endpoint.ipynb #d4ca750f
 FILTERED, TOO_LONG, REFUSED, UNUSABLE = "filtered", "too long", "refused", "unusable"
 _ENDINGS = (dict.fromkeys(("stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_token", "stop_words",
-                           "end_of_text", "complete", "completed", "finish_reason_stop"), "stop")
+                           "stop_word", "end", "end_of_turn", "eot", "eot_id", "done", "finish", "finished", "end_of_text", "complete", "completed", "finish_reason_stop"), "stop")
             | dict.fromkeys(("length", "max_tokens", "max_new_tokens", "max_output_tokens", "max_length",
-                             "model_length", "model_context_window_exceeded", "finish_reason_max_tokens"), "length"))
+                             "limit", "token_limit", "max_total_tokens", "error_limit", "incomplete", "model_length", "model_context_window_exceeded", "finish_reason_max_tokens"), "length"))
 _FILTER_ENDINGS = ("content_filter", "content_filtered", "contentfilter", "refusal", "safety", "sensitive",
-                   "recitation", "prohibited_content", "blocklist", "spii", "guardrail_intervened")
+                   "recitation", "prohibited_content", "blocklist", "spii", "guardrail_intervened", "error_toxic", "blocked", "moderation")
 
 
 def _ending(said: str | None) -> str | None:
@@ -286,7 +286,7 @@ def _kind(status: int, text: str) -> str | None:
             return FILTERED
         if _LENGTH_WORDS.search(text) and status != 403:
             return TOO_LONG
-    return {400: REFUSED, 413: TOO_LONG, 422: REFUSED}.get(status)
+    return {400: REFUSED, 413: TOO_LONG, 422: REFUSED, 451: FILTERED}.get(status)
 
 
 def _refusal(kind: str, said: str) -> dict:
@@ -365,6 +365,8 @@ _UNWANTED = re.compile(r"unsupported|not (?:yet |currently )?(?:support|permit|a
                        r"|unrecogni[sz]ed|unexpected|extra[_ ](?:inputs?|fields?|forbidden)|deprecated|cannot both"
                        r"|must be (?:strictly|> 0)|only the default|no longer|invalid (?:parameter|argument|field)",
                        re.IGNORECASE)
+_OUT_OF_RANGE = re.compile(r"(?:must|should) be|invalid value|not valid|out of range|\bis allowed\b|can(?:no|')t (?:be )?set"
+                           r"|can(?:no|')t be (?:used|given|combined)", re.IGNORECASE)  # of sampling; a length is another matter
 _RENAMED = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 
 
@@ -372,7 +374,10 @@ def _unwanted(said: str, body: dict) -> str | None:
     """The parameter of the request that the server doesn't take; the first that it names."""
     places = {name: found.start() for name in ("temperature", "top_p", "seed", *_RENAMED)
               if name in body and (found := re.search(rf"\b{name}\b", said))}
-    if not places or not _UNWANTED.search(said):
+    sampling = {name: place for name, place in places.items() if name not in _RENAMED}
+    if not _UNWANTED.search(said):
+        places = sampling if _OUT_OF_RANGE.search(said) else {}
+    if not places:
         return None
     return "top_p" if "top_p" in places and " both " in said else min(places, key=places.get)
 

@@ -331,7 +331,7 @@ SHAPES: Table[Shape] = Table("format", [
           summary="the last turn of the assistant is gold, `human` and `gpt` are translated"),
     Shape("bbq", _fields("context question ans0 ans1 ans2 label"), bbq_example, judge="contains",
           summary="passage, question and choices are the prompt, the right choice's text is gold"),
-    Shape("squad", _fields("context question"), squad_example, judge="squad", metric="f1",
+    Shape("squad", _fields("context question"), squad_example, judge="contains", metric="f1",
           summary="passage and question are the prompt, the first answer, or a refusal, is gold"),
     Shape("alpaca", _fields("instruction output"), instruction_example,
           summary="`instruction` and `input` are the prompt, `output` is gold"),

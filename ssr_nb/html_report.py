@@ -84,8 +84,9 @@ def basis(summary: dict[str, Any]) -> str:
     holm = "; p-values after Holm's correction for all tests against the same baseline" * bool(
         summary.get("families"))
     rows = [*summary["arms"], *summary["differences"]]
-    scored = "; score intervals (Wilson's, Tango's) where items are few or all alike" * any(
-        how in ("Wilson", "Tango") for row in rows for how in row.get("intervals", {}).values())
+    made = {how for row in rows for how in row.get("intervals", {}).values()}
+    scored = ("; score intervals (Wilson's, Tango's) where items are few or all alike" * bool(made & {"Wilson", "Tango"})
+              + "; differences of few groups by the sign flips of their p-values" * ("sign flips" in made))
     return (f"Each method at its own best learning rate, chosen on {chosen}{flattered}; "
             f"{seeds} seed{'s' * (seeds != 1)} a tuned arm; {items}; "
             f"{summary['resamples']:,} paired bootstrap resamples of the items{scored}{holm}{sizes_of(summary)}. {too_few(summary)}".rstrip())

@@ -205,9 +205,10 @@ def _repeats(prompt: str, answer: str) -> bool:
     """Whether an answer is the prompt or a line of it ("Question: ..." without its label),
     or holds a line of twelve words and more, and doesn't go on with code that the prompt begins."""
     said = _words(answer)
+    unlabelled = _words(re.sub(r"^\W*(?:question|q|prompt|task)\s*:", "", answer.strip(), flags=re.IGNORECASE))
     parts = [prompt, *prompt.split("\n"), *(line.partition(":")[2] for line in prompt.split("\n"))]
     lines = [words for part in parts if (words := _words(part))]
-    if said in lines:
+    if said in lines or unlabelled in lines:
         return True
     copied = any(len(line) >= 12 and f" {' '.join(line)} " in f" {' '.join(said)} " for line in lines)
     return copied and not _completes_code(prompt, answer)
@@ -215,12 +216,15 @@ def _repeats(prompt: str, answer: str) -> bool:
 # %% ../nbs/05a_judge.ipynb #00d0321b
 _SPECIAL = re.compile(r"""
     <[|｜][^|｜<>\n]{1,40}[|｜]>                                             # <|im_end|>
-  | \[/?(?:INST|SYS|THINK|PAD|UNK|CLS|SEP|MASK|BOS|EOS|ARGS|(?:AVAILABLE_)?TOOLS?(?:_\w+)?|SYSTEM_PROMPT|CONTROL_[0-9]+)\] | <</?SYS>>
-  | </?(?:\w+[_:-])?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad|analysis|tools?|function|invoke)
+  | \[/?(?:INST|SYS|THINK|PAD|UNK|CLS|SEP|MASK|BOS|EOS|ARGS|(?:AVAILABLE_)?TOOLS?(?:_\w+)?|SYSTEM_PROMPT|CONTROL_[0-9]+|[gs]MASK)\] | <</?SYS>>
+  | [◁◀]/?\w{1,20}[▷▶] | <0x[0-9A-F]{2}> | ▁ | (?<=\w)[ĠĊ](?=[ĠĊA-Z]|$)         # of thoughts; bytes, and spaces of tokenizers
+  | </?(?:\w+[_:-])?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad|analysis|monologue|tools?|function|invoke)
        (?:[_-]?(?:calls?|use|uses|response|results?|outputs?))?(?:[\s=][^<>\n]{0,80})?>
     """, re.VERBOSE | re.IGNORECASE)
-_TURNS = re.compile(r"</?(?:s|bos|eos|pad|unk|mask|sep|cls|eot|eom|start_of_turn|end_of_turn|extra_id_[0-9]+)>|<[ ]?script\b|(?:^|\n)[ \t]{0,9}(?:\#+[ ]|\*\*)?(?:user|human|assistant|system)(?:\*\*)?[ ]?:"
-                    r"|\n[ \t]{0,9}(?:question[ ]?:|\#+[ ]?(?:instruction|response|input)s?\b)", re.IGNORECASE)
+_TURNS = re.compile(r"</?(?:s|bos|eos|pad|unk|mask|sep|cls|eot|eom|start_of_turn|end_of_turn|sop|eop|image|audio|video|extra_id_[0-9]+)>|<[ ]?script\b|(?:^|\n)[ \t]{0,9}(?:\#+[ ]|\*\*)?(?:user|human|assistant|system)(?:\*\*)?[ ]?:"
+                    r"|\n[ \t]{0,9}question[ ]?:|(?:^|\n)[ \t]{0,9}\#+[ ]?(?:instruction|response|input)s?\b"
+                    r"|(?:^|\n)[ \t]{0,9}(?:(?:action[ ]input|observation)[ ]?:|action[ ]?:[ ]*\w+[\[(]|thought[ ]?:[^\n]*\n+action[ ]?:)",
+                    re.IGNORECASE)
 _CODE_SPANS = re.compile(r"```.*?(?:```|$)|`[^`\n]+`", re.DOTALL)
 # a call without a mark around it, as some models make it
 _CALL = re.compile(r'(?:```\w*\s*)?\[?\s*\{\s*"(?:name|function|type)"\s*:[^{}]{1,200}"(?:arguments|parameters)"\s*:')
@@ -251,7 +255,7 @@ def unfit(example: Example, response: Response) -> str:
     said = _words(answer)
     if any(said == _words(gold) and said or answer.strip() == gold.strip()
            for gold in [*golds(example), example.completion]):
-        return ""
+        return f"leftovers: {found}" if (found := leftover(example, answer)) else ""
     if not said:
         return "nothing but punctuation"
     if loops(answer):

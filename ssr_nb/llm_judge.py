@@ -208,8 +208,8 @@ def _looks_like(char: str) -> str:
     """The ASCII letter or mark that a character looks like; else the character."""
     from confusable_homoglyphs import confusables
 
-    named = re.search(r"(?:LETTER|CAPITAL|SMALL) ([A-Z])$", unicodedata.name(char, ""))
-    if named:  # circled, squared and small capitals
+    named = re.search(r"(?:LETTER|CAPITAL|SMALL) ([A-Z])(?: WITH .*)?$", unicodedata.name(char, ""))
+    if named:  # circled, squared and small capitals, letters with hooks and strokes
         return named[1]
     found = confusables.is_confusable(char, greedy=True) or []
     alike = [twin["c"] for entry in found for twin in entry["homoglyphs"] if len(twin["c"]) == 1 and twin["c"].isascii()]
@@ -228,7 +228,10 @@ def folded(text: str) -> str:
     return "".join(c if c.isascii() else _looks_like(c) for c in plain if unicodedata.category(c) not in ("Mn", "Me", "Cf"))
 
 # %% ../nbs/05b_llm_judge.ipynb #593408ad
-_OWN_VERDICT = re.compile(r"[\W_]*".join("verdict") + r"[\W_]*[:=]", re.IGNORECASE)
+_AS_DIGITS = {"v": r"(?:v|\\/)", "e": "[e3]", "i": "[i1l]", "t": "[t7]"}  # V3rd1ct
+_OWN_VERDICT = re.compile(r"[\W_]*".join(_AS_DIGITS.get(letter, letter) for letter in "verdict")
+                          + r"[\W_]*(?:[:=]|(?:is\b[\W_]{0,9})?c[o0]rrect)"
+                          r"|\b(?:judges?|graders?|evaluators?|mark|grade|rate|score|accept)\b[^.\n]{0,80}\bcorrect\b", re.IGNORECASE)
 _WIDTH = 120  # of what a reason quotes
 
 
@@ -251,6 +254,8 @@ def read_verdict(reply: str, finish_reason: str = "stop", answer: str = "") -> t
         return "unparsed", f"{what}: {brief(said[-60:], _WIDTH)}"
     if (label := labels.pop()) not in VERDICTS:
         return "unparsed", f"another verdict: {brief(lines[-1][1], _WIDTH)}"
+    if label == "correct" and (rest := said[lines[-1].end():].strip(_DECORATION + "\n")):
+        return "unparsed", f"it goes on after its verdict: {brief(rest, _WIDTH)}"
     if label == "correct" and _OWN_VERDICT.search(folded(answer)):
         return "unparsed", f"the answer brings a verdict of its own: {brief(answer, _WIDTH)}"
     return label, f"the judge says so: {brief(said[: lines[-1].start()], _WIDTH)}"

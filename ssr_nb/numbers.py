@@ -50,12 +50,13 @@ _SPACE = r"(?:\\[,;:!> ]|\\,|~|\{,\}|,\\!|[_\u00a0\u2007\u2009\u202f'’])"
 _LATEX = [
     (rf"(?<=[0-9]){_SPACE}+(?=[0-9]{{3}}(?![0-9]))", "'"),                       # 1\,800 and 1{,}800
     (r"<<[^<>\n]*>>", ""),                                                       # GSM8K's calculator
-    (r"\\[dtc]?frac\s*\{\s*(-?[0-9]{1,40})\s*\}\s*\{\s*([0-9]{1,40})\s*\}", r" \1/\2 "),
-    (r"\\[dtc]?frac\s*([0-9])([0-9])", r" \1/\2 "),
+    (r"(-?)\s*\\[dtc]?frac\s*\{\s*(-?[0-9]{1,40})\s*\}\s*\{\s*([0-9]{1,40})\s*\}", r" \1\2/\3 "),
+    (r"(-?)\s*\\[dtc]?frac\s*([0-9])([0-9])", r" \1\2/\3 "),
     (r"\\(?:text|mathrm|mathbf|mathit|textbf|textrm|mbox|operatorname|emph|underline)\s*\{([^{}]*)\}", r" \1 "),
     (r"\\(?:left|right|displaystyle|limits|quad|qquad|rm|bf|[()\[\],;:!> ])(?![a-zA-Z])", " "),
     (r"\^\s*\{?\s*\\circ\s*\}?|\\degree", "°"), (r"\\times(?![a-z])", "×"), (r"\\cdot", "·"), (r"\\div", "÷"),
     (r"\\(?:approx|sim|simeq)(?![a-z])", "≈"), (r"\\pm", "±"), (r"\\[%]", "%"), (r"\\\$", "$"), (r"\\#", "#"),
+    (r"\\neq?(?![a-z])|\\not\s*=|[!/]=", "≠"), (r"\\[lg]t(?![a-z])", "<"),
     (r"\\(?:ge|geq|geqslant)(?![a-z])", "≥"), (r"\\(?:le|leq|leqslant)(?![a-z])", "≤"),
     (r"\^\s*\{\s*([+-]?[0-9]{1,6})\s*\}", r"^\1"), (r"\*\*(?=[0-9])(?<=[0-9]\*\*)", "^"), (r"\*\*|__|`", ""),
 ]
@@ -103,12 +104,17 @@ def _worth(words: str) -> int:
     return total + part
 
 
+_PARTS = dict(zip("half third quarter fifth sixth seventh eighth ninth tenth".split(), range(2, 11))) | {"halve": 2}
+_FRACTION = re.compile(rf"(?<![\w-])({'|'.join(_UNITS[1:])})[ -]({'|'.join(_PARTS)})s?(?![\w-])", re.IGNORECASE)
+
+
 def in_digits(text: str) -> str:
     """The text with its spelled-out numbers in digits; a lone "one" stays, since it mostly stands for a thing.
 
-    >>> in_digits("minus eight, or forty-two thousand and one"), in_digits("the one in the attic")
-    ('minus 8, or 42001', 'the one in the attic')
+    >>> in_digits("minus eight, or forty-two thousand and one"), in_digits("the one in the attic"), in_digits("two thirds")
+    ('minus 8, or 42001', 'the one in the attic', '2/3')
     """
+    text = _FRACTION.sub(lambda found: f"{_WORTH[found[1].lower()]}/{_PARTS[found[2].lower()]}", text)
     lone = lambda words: words.lower() == "one" and words != text.strip(" .!*")
     return _SPELLED.sub(lambda found: found[0] if lone(found[0]) else str(_worth(found[0])), text)
 
@@ -146,6 +152,8 @@ def _values(found: re.Match) -> tuple[Fraction, ...]:
         values = [v + Fraction(over, below) if found["over"] else v / below
                   for v in values if below and (not found["over"] or found["digits"].isdigit() and over < below)]
     power, signed = int(found["power"] or 1), bool((found["sign"] or "").strip(" +") or found["inner"])
+    if found["inner"] and (found["sign"] or "").strip():
+        return ()  # a minus of a minus
     if found["power"] and (signed or found["below"] or not -12 <= power <= 12 or values[:1] == [0]):
         return ()
     scale = Fraction(10) ** int(found["ten"] or found["exponent"] or 0) * _SCALES.get((found["scale"] or "").lower(), 1)
@@ -157,7 +165,10 @@ kW kWh V A Hz cal kcal USD EUR GBP""".split()  # units that are written without 
 _BEFORE = re.compile(r"""
     (?: [\w)}\]]\s?[-+]\s?                                                      # x + 7, 16-3, COVID-19
       | (?:sqrt(?:\[[0-9]\])?|log|ln|sin|cos|tan|frac)\s?[({]? | [√:\\^~] | [×*·÷/]\s?
-      | \b(?:twice|thrice|double|triple|half|third|quarter)(?:\s+of)?\s )$
+      | \b(?:twice|thrice|double|triple|half|third|quarter)(?:\s+of)?\s
+      | \b(?:roots?|square|cube|factorial|reciprocal|inverse|logarithm|log|multiples?|factors?|divisors?|powers?|fraction|part
+           |remainder|opposite|complement)\s+of\s(?:the\s+number\s)?
+      | \b(?:steps?|questions?|problems?|exercises?|examples?|equations?|figures?|tables?|footnotes?)\s )$
     """, re.VERBOSE | re.IGNORECASE)
 _SIGN_JOINS = re.compile(r"(?:(?:^|[^A-Za-z])[A-Za-z]|[0-9)\]}])\s*$")  # x + 3 and 5 - 3, not "is -3"
 _AFTER = re.compile(rf"""
@@ -165,29 +176,36 @@ _AFTER = re.compile(rf"""
   | -?ish\b | \.\. | \s?\+\s*(?:$|[.,;)]) | \s?(?:\\[a-zA-Z]+|[π√∞^‰‱]|[×*·÷]\s?[a-zA-Z\\(])
   | \s(?:pi|squared|cubed|factorial|hal(?:f|ves)|thirds?|quarters?|(?:four|fif|six|seven|eigh|nin|ten|hundred)ths?
         |and\ (?:a|one|two|three)[ -](?:half|halves|thirds?|quarters?)|[a-zA-Z]\s?=|[inxyz]\b(?![.]))\b
-  | [:/](?=[0-9a-zA-Z(]) | \( | \s?[-+]\s?(?:[a-zA-Z]\b|\\|\()                  # 12:30, 3(x + 1), 3 - x
+  | \s?\(?\\?p?mod\b | [:/](?=[0-9a-zA-Z(]) | \( | \s?[-+]\s?(?:[a-zA-Z]\b|\\|\()                  # 12:30, 3(x + 1), 3 - x
     """, re.VERBOSE)
 
 # %% ../nbs/05_reading_numbers.ipynb #52110189
+_MONEY = {"dollar": "$", "euro": "€", "cent": "¢", "penny": "¢", "pennie": "¢", "yen": "¥", "rupee": "₹", "usd": "$",
+          "eur": "€", "gbp": "£"}
+_COINS = re.compile(rf"\s?({'|'.join(_MONEY)})s?\b", re.IGNORECASE)
+
+
 def quantities(claim: str) -> list[Quantity]:
     """The numbers of a claim, each with what belongs to it; not the digits of a name (H2O) or of a unit (cm^2).
 
     >>> [q.values[:1] for q in quantities("$5 of 1,260, 10^3 cm^2, 2 million and 3i")]
     [(Fraction(5, 1),), (Fraction(1260, 1),), (Fraction(1000, 1),), (Fraction(2000000, 1),), ()]
     """
-    found = []
+    found, in_words = [], re.search(r"[^\W\d_]{2}", claim)
     for number in _NUMBER.finditer(claim):
         before, after = claim[: number.start()], claim[number.end():]
-        odd = (_BEFORE.search(before[-16:]) or _AFTER.match(after)
+        odd = (_BEFORE.search(before[-30:]) or _AFTER.match(after) or after[:1] == "!" and not in_words
+               or (number["percent"] or number["below"]) and re.match(r"\s+of\s+[$€£]?[0-9]", after)
                or (number["sign"] or " ")[0] in "+-" and number["sign"] and _SIGN_JOINS.search(before[-12:]))
-        found.append(Quantity(() if odd else _values(number), bool(number["percent"]),
-                              (number["currency"] or "").strip(), number.start(), number.end()))
+        coin = _COINS.match(after)
+        currency = (number["currency"] or "").strip() or (_MONEY[coin[1].lower()] if coin else "")
+        found.append(Quantity(() if odd else _values(number), bool(number["percent"]), currency, number.start(), number.end()))
     return found
 
 # %% ../nbs/05_reading_numbers.ipynb #b8ba2643
 _ON_THE_SIDE = re.compile(r"""
     (?:\b(?:in|per|for|from|at|after|before|by|with|within|during|on|than|every|each|among|until|till|through|out\s+of
-         |the|these|those|all|both|first|last|other|next)
+         |the|these|those|all|both|first|last|other|next|step|question|problem|example|equation)
       | (?:^|[0-9%])(?:\s+[a-zA-Z]+)?\s+of)
     (?:\s+(?:the|an?|each|every|all|those|these|his|her|its|their|next|last|first))?\s*$
     """, re.VERBOSE | re.IGNORECASE)
@@ -260,6 +278,8 @@ def claimed(claim: str) -> tuple[Quantity | None, str]:
     if UNSURE.search(claim) or re.search("[~≈<>≤≥≠±]", claim):
         return None, "a number that is denied, or not sure"
     claim = _without_remarks(claim)
+    if re.fullmatch(r"[^\w(]*[\[{][^()\[\]{}]*[\]}]\W*", claim):
+        return None, "a list or set"
     if alone := re.fullmatch(r"\W*\(\s*([^()]*[0-9])\s*\)\W*", claim):
         return (None, "a number in brackets") if alone[1].isdigit() else _main_number(alone[1])
     if "=" in claim:
@@ -271,6 +291,7 @@ def claimed(claim: str) -> tuple[Quantity | None, str]:
 # %% ../nbs/05_reading_numbers.ipynb #488161e2
 _FINAL = {kind: re.compile(pattern, re.VERBOSE | re.IGNORECASE) for kind, pattern in {
     "gsm": r"\#\#\#\#[ \t]*([^\n]*)",
+    "tagged": r"<(?:final[_ ]?)?answer>([^<\n]*)</",
     "boxed": r"\\(?:boxed|fbox)\s*\{((?:[^{}\n]|\{(?:[^{}\n]|\{[^{}\n]*\})*\})*)\}",
     "line": r"""(?:^|\n)[ \t>*_\#]*(?:a|(?:(?:my|the)\s)?(?:final\s|correct\s)?(?:answer|result))[ \t*_]*:
                 [ \t]*\n?([^\n]*)""",
@@ -278,6 +299,11 @@ _FINAL = {kind: re.compile(pattern, re.VERBOSE | re.IGNORECASE) for kind, patter
                 [ ]?(?:is|was|=|:|would[ ]be|will[ ]be|equals|comes[ ]to)([^\n]*)"""}.items()}
 
 # %% ../nbs/05_reading_numbers.ipynb #e9fd5f38
+_WEAK = re.compile(r"""\b(?:not|never|maybe|perhaps|probably|possibly|likely|might|may|could|guess\w*|think|believe
+    |about|around|roughly|approximately|nearly|almost|at\s+(?:least|most)|(?:more|less|greater|fewer|other)\s+than
+    |above|below|unsure|uncertain)\b|n't\b""", re.VERBOSE | re.IGNORECASE)
+
+
 def _marked(text: str) -> list[tuple[str, str, int]]:
     """What stands behind the marks of a final answer: the kind of mark, the claim (with what leads to it in its
     sentence), and its end."""
@@ -285,10 +311,11 @@ def _marked(text: str) -> list[tuple[str, str, int]]:
     for kind, pattern in _FINAL.items():
         for mark in pattern.finditer(text):
             claim = (sentences(mark[1].strip()) or [""])[0] if kind in ("line", "said") else mark[1]
+            claim = re.sub(r"(?<=[0-9])!\s*$", "", claim) if kind == "said" else claim  # glad, and no factorial
             lead = re.split(r"[.!?\n]", text[max(0, mark.start() - 200): mark.start()])[-1] if kind == "said" else ""
-            if kind == "boxed":  # "\boxed{5} is wrong", "not \boxed{5}"
-                denied = re.search(r"\b(?:not|never|isn't)\s*\S?\s*$", text[max(0, mark.start() - 20): mark.start()], re.I)
-                lead = "not" if denied else re.split(r"[.!\n]", text[mark.end(): mark.end() + 100])[0]
+            if kind == "boxed":  # "\boxed{5} is wrong", "not \boxed{5}", "perhaps \boxed{5}"
+                before = re.split(r"[.!?\n,;:]", text[max(0, mark.start() - 60): mark.start()])[-1]
+                lead = "not" if _WEAK.search(before) else re.split(r"[.!\n]", text[mark.end(): mark.end() + 100])[0]
             if claim.strip(" \t*_$") and not (kind == "said" and "boxed" in claim):
                 found.append((kind, f"{lead} : {claim}" if UNSURE.search(lead) else claim, mark.start(1) + len(claim)))
     return sorted(found, key=lambda mark: mark[2])
@@ -359,7 +386,8 @@ def plain_quantity(gold: str) -> Quantity | None:
     marked = {claim.strip() for kind, claim, _ in _marked(text) if kind != "said"}
     if len(marked) > 1:
         return None
-    text = in_digits((marked.pop() if marked else text).strip(" \t\n$."))
+    text = (marked.pop() if marked else text).strip(" \t\n.")
+    text = in_digits(text.strip("$ ") if text.endswith("$") else text)  # $5$ is set as a formula, and $5 is money
     found = quantities(text)
     whole = len(found) == 1 and found[0].values and found[0].start == 0 and found[0].end == len(text)
     return found[0] if whole else None

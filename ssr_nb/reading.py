@@ -99,11 +99,14 @@ def figures(text: str) -> set[str]:
 _MARKS = re.compile(r"""
     [0-9](?:[0-9.,:/^*+e-]*[0-9])?      # what stands between digits: 3.5, 1:2, 1e-5
   | (?<![\w)\]])[-+](?=[.$€£]?[0-9])    # the sign of a number
-  | \#(?=[0-9]) | [<>=≤≥≠≈~±×÷√∞%°$€£¥₹^]
+  | \#(?=[0-9]) | != | [<>=≤≥≠≈~±×÷√∞%°$€£¥₹^*|→←↑↓]
+  | (?<!\S)[!&](?=\w) | \\(?=[a-z])    # !x, &x, \\n
   | (?<=\w)(?:\+\+?|\#|-(?!\w))         # C++, C#, O-
   | (?<!\S)[-.\#@](?=[a-z])             # .NET
   | (?<=[a-z])[/_](?=[a-z0-9])          # m/s, x_1
+  | (?<![^\W_][a-z])(?<=[a-z])-(?=[a-z](?!\w))  # x-y, which isn't xy
     """, re.VERBOSE)
+_TUPLE = re.compile(r"([\[({])\s*[-+]?[0-9][^\[\](){}]*[,;][^\[\](){}]*([\])}])")
 
 
 def marks(text: str) -> Counter:
@@ -113,7 +116,9 @@ def marks(text: str) -> Counter:
     (False, False, True)
     """
     text = re.sub(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))", "", visible(text)[:20_000].lower())
-    return Counter(_MARKS.findall(text))
+    text = re.sub(r"(\*{1,3})(?=[^\s*])([^*\n]+)(?<=\S)\1", r"\2", text)  # bold and slanted type
+    lengths = [c for c in "'\"" if text.count(c) % 2 for _ in re.findall(rf"(?<=[0-9]){c}(?!\w)", text)]  # 5' and 5"
+    return Counter(_MARKS.findall(text) + ["".join(pair) for pair in _TUPLE.findall(text)] + lengths)
 
 # %% ../nbs/05_reading.ipynb #59a69280
 # Thai, Lao, Khmer, Burmese; kana and Chinese characters
@@ -153,7 +158,7 @@ def bare(text: str) -> str:
     ('Ada Thorne', '1850', 'A')
     """
     text = re.sub(r"\*\*|__|`", "", _composed(text)).strip()
-    text = text[1:-1] if re.fullmatch(r"\([^()0-9]*\)", text) else text
+    text = re.sub(r"^\(([^()0-9]*)\)[.,;:!?]?$", r"\1", text)
     return " ".join(text.strip("\"'¿¡ \n\t").rstrip("\"'.,;:!?…。、，！？؟،؛۔।॥ \n\t").split())
 
 # %% ../nbs/05_reading.ipynb #5363c3e0

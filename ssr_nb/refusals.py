@@ -74,6 +74,7 @@ def parts_of(text: str) -> list[str]:
 def _words(part: str) -> list[str]:
     """The words of a part in lower case, with every "not" by itself."""
     part = re.sub(r"\bdunno\b", "do not know", part.lower())
+    part = re.sub(r"\b(?:leaves?|left) (?:it|this|that|the (?:question|answer|matter)) open\b", "is unclear", part)
     part = re.sub(r"\bcan(?:'t|not)\b", "can not", re.sub(r"\bwon't\b", "will not", part))
     part = re.sub(r"(?<=[a-z])n't\b|(?<=\b(?:is|do))nt\b|(?<=\b(?:does|didn))nt\b", " not", part)
     return re.findall(r"[\w'/]+", re.sub(r"'(?:s|re|ve|d|ll)\b", " is", re.sub(r"'m\b", " am", part)))
@@ -111,7 +112,7 @@ def _denies(head: list[str], at: int, kind: str, topic: bool) -> bool:
         return bool(after & (SAY | KNOW | {"enough"}) or found & SILENT or head[at] in ("no", "insufficient"))
     if before & POINTER:
         return bool(after & SAY or before & {"is", "are", "can", "could", "be"} and after & KNOW
-                    or head[at:] in (["unclear"], ["unspecified"]))
+                    or at == len(head) - 1 and head[at] in SILENT - {"silent", "missing", "absent", "unable", "unsure"})
     return before <= {"can", "could", "do", "am"} and bool(after & (SAY | KNOW)) and not topic
 
 # %% ../nbs/05_reading_refusals.ipynb #12cdea4b
@@ -189,7 +190,7 @@ _ELSEWHERE = {
         möglich gibt""",
         "wer wen wem was wann wo warum wie welche welcher welches wieviel ob über zur zum"),
     "French": (
-        "pas ne n aucune aucun rien inconnu inconnue jamais",
+        "pas ne n non aucune aucun rien inconnu inconnue jamais",
         """dit mentionne mentionné mentionnée indique indiqué indiquée précise précisé précisée donne donnée répondre
         répondue répondu contient sais savons trouve trouvée permet fournit spécifié spécifiée connu connue répond
         figure parle""",
@@ -200,6 +201,38 @@ _ELSEWHERE = {
         "qui que quoi quand où pourquoi comment quel quelle combien si sur")}
 
 # %% ../nbs/05_reading_refusals.ipynb #e88b93ad
+_ELSEWHERE |= {
+    "Dutch": (
+        "niet niets geen nergens onbekend onduidelijk nooit",
+        """zegt staat vermeldt vermeld genoemd noemt weet weten bekend gegeven geeft beantwoorden beantwoord vinden
+        gevonden bepalen bepaald bevat blijkt afleiden beschreven gespecificeerd aangegeven beschikbaar""",
+        """tekst tekstgedeelte passage alinea artikel document context fragment vraag antwoord informatie vermelding
+        gegevens idee""",
+        """de het een dit dat deze die er ik we wij men in uit op aan van met over daarover hierover kan kunnen wordt
+        worden werd is zijn was helaas volgens op basis te om voldoende genoeg gegeven mogelijk hier""",
+        "wie wat waar wanneer waarom hoe welke welk hoeveel of"),
+    "Swedish": (
+        "inte inget ingen inga aldrig okänt okänd oklart",
+        """säger står nämns nämner anges anger vet känt framgår besvaras besvara hittar finns avgöra innehåller
+        specificeras beskrivs svara""",
+        "texten text stycket artikeln dokumentet passagen avsnittet frågan svaret svar information uppgift uppgifter",
+        """det den de detta jag vi i ur av på om att kan är var har någon något några tyvärr från enligt tillräckligt
+        tillräcklig med för""",
+        "vem vad var när varför hur vilken vilket")}
+
+# %% ../nbs/05_reading_refusals.ipynb #da8d6e0e
+_ELSEWHERE |= {
+    "Russian": (
+        "не нет ничего неизвестно неясно нигде",
+        """знаю знаем говорится сказано указано указывается упоминается упомянуто упоминает сообщается известно ответить
+        найти содержится содержит определить дан дано приводится сообщает""",
+        """текст тексте текста тексту отрывке отрывок отрывка статье статья документе абзаце вопрос вопроса ответ ответа
+        информации информация данных контексте""",
+        """я мы в из на об о по этот этого этом это этой эта для и было есть быть может можно нельзя невозможно к
+        достаточно сожалению""",
+        "кто что где когда почему как какой какая какие сколько")}
+
+# %% ../nbs/05_reading_refusals.ipynb #672b7f8f
 _ELSEWHERE |= {
     "Spanish": (
         "no nada ningún ninguna desconocido desconocida tampoco",
@@ -229,11 +262,22 @@ _VOCABULARIES = {name: tuple(map(word_set, lists)) for name, lists in _ELSEWHERE
 
 # %% ../nbs/05_reading_refusals.ipynb #618c451b
 _ALONE_ELSEWHERE = word_set("""unbekannt inconnu inconnue desconocido desconocida sconosciuto sconosciuta desconhecido
-    desconhecida""")
+    desconhecida onbekend okänt неизвестно""")
+# Chinese, Japanese, Korean: a text of whose words only what was asked for is left open
+_UNSPACED = re.compile(r"""
+    (?:根据)?(?:这|该|此|本|原|上)?(?:文|文中|文章|文本|段落|段|短文|材料|资料)?(?:里|中)?(?:并|都|也)?(?:没有|没|未)(?:明确)?
+        (?:提到|提及|说明|说|给出|提供|写明|写)(?:这一点|这个|此事|答案|相关信息|任何信息)?
+  | (?:我|我们)?(?:不知道|不清楚|无法(?:回答|确定|得知|判断)|未知|不详)(?:这个问题|答案)?
+  | (?:この|その|本)?(?:文章|文|本文|テキスト|記事|文中)?(?:には|では|に|から|からは)?(?:それは|その情報は|答えは)?
+        (?:書かれて|記載されて|述べられて|触れられて|言及されて|示されて)(?:い)?(?:ません|ない)
+  | (?:私には)?(?:わかりません|分かりません|わからない|分からない|不明(?:です)?|回答できません|答えられません)
+  | (?:지문|본문|글)?(?:에는|에|에서는)?\s?(?:나와\s?있지\s?않습니다|언급되지\s?않았습니다|언급되어\s?있지\s?않습니다)
+  | (?:잘\s)?(?:모르겠습니다|모릅니다|알\s?수\s?없습니다|알\s?수\s?없음)
+    """, re.VERBOSE)
 
 
 def refuses_elsewhere(part: str) -> bool:
-    """Whether a part refuses in German, French, Spanish, Italian or Portuguese.
+    """Whether a part refuses in another language.
 
     >>> refuses_elsewhere("Das steht nicht im Text"), refuses_elsewhere("nicht in Paris")
     (True, False)
@@ -246,12 +290,18 @@ def refuses_elsewhere(part: str) -> bool:
         if (len(head) > 1 and head & nots - {"ne", "n"} and head & (verbs | nouns)
                 and set(words[cut: cut + 1]) <= asking):
             return True
-    return " ".join(words) in _ALONE_ELSEWHERE
+    return " ".join(words) in _ALONE_ELSEWHERE or _UNSPACED.fullmatch(part.strip(" .。！!")) is not None
 
 
-def _nothing_elsewhere(part: str) -> bool:
-    words = set(re.findall(r"\w+", part.lower()))
-    return any(words <= verbs | nouns | short for _, verbs, nouns, short, _ in _VOCABULARIES.values())
+_TOPIC = frozenset().union(*(asking for *_, asking in _VOCABULARIES.values())) - word_set("""über sur sobre acerca
+    riguardo zur zum por of o a se si su con""")
+
+
+def _nothing_elsewhere(part: str, after_refusal: bool = False) -> bool:
+    """Whether a part in another language holds no answer: words that carry none, or, after a refusal, what was asked for."""
+    words = re.findall(r"\w+", part.lower())
+    asks = after_refusal and words[0] in _TOPIC and not re.search(r"[0-9]", part)
+    return asks or any(set(words) <= verbs | nouns | short for _, verbs, nouns, short, _ in _VOCABULARIES.values())
 
 # %% ../nbs/05_reading_refusals.ipynb #602aa8f7
 def _is_title(text: str) -> bool:
@@ -276,7 +326,7 @@ def stance(text: str) -> str:
     for part in [] if _is_title(text) else parts_of(text):
         if part_refuses(part) or _is_absent(part) or refuses_elsewhere(part):
             refused = True
-        elif not (carries_nothing(part, refused) or _nothing_elsewhere(part)):
+        elif not (carries_nothing(part, refused) or _nothing_elsewhere(part, refused)):
             other = True
     return ("both" if other else "refusal") if refused else "answer"
 

@@ -16,7 +16,7 @@ from .numbers import Quantity, final_quantity, plain_quantity
 from .reading import bare, figures, golds, marks, plain_words, visible, words_f1
 from .records import LABELS, Example, RecordError, Verdict, brief, prompt_text
 from .refusals import is_unanswerable, refuses, stance
-from .statements import FUNCTION, doubt_about
+from .statements import DETERMINERS, FUNCTION, doubt_about
 
 # %% ../nbs/05_rules.ipynb #d64e6b3d
 Rule = Callable[[Example, str], Verdict]
@@ -48,11 +48,16 @@ def what_is_lost(said: str, gold: str) -> str:
     return "a question mark" if re.search(r"\?[^\w\s]*\s*$", said) and "?" not in gold else ""
 
 # %% ../nbs/05_rules.ipynb #22026791
+def _closed_up(text: str) -> str:
+    """The bare text in small letters, without spaces around relations: x > 3 is x>3."""
+    return re.sub(r"\s*([<>=≤≥≠]+)\s*", r"\1", bare(text).lower())
+
+
 def exact(example: Example, answer: str) -> Verdict:
     """The answer is an accepted answer, apart from case, punctuation and articles."""
     said, doubt = visible(answer), ""
     for gold in golds(example):
-        same = bare(answer).casefold() == bare(gold).casefold() != "" or plain_words(answer) == plain_words(gold) != []
+        same = _closed_up(answer) == _closed_up(gold) != "" or plain_words(answer) == plain_words(gold) != []
         if said.strip() == visible(gold).strip():
             return _verdict(example, "correct", "the accepted answer", "exact", 1.0)
         if same and figures(gold) <= figures(said):
@@ -66,7 +71,7 @@ def exact(example: Example, answer: str) -> Verdict:
 
 # %% ../nbs/05_rules.ipynb #74d4dcb8
 _TURNS = frozenset("""not no never none nothing nobody nor neither nowhere hardly without except non cannot nt dont doesnt isnt
-    wasnt""".split())
+    wasnt before after without until since under over near against""".split())
 
 
 def another_word(said: str, gold: str) -> str:
@@ -79,7 +84,7 @@ def another_word(said: str, gold: str) -> str:
     names = {word.lower() for word in re.findall(r"[A-Z][\w'-]*", f"{said} {gold}")} - FUNCTION
     if names & (more | less) or any(char.isdigit() for word in more for char in word):
         return "another name or number"
-    return "a word for another" if more - FUNCTION and less - FUNCTION else ""
+    return "a word for another" if more - DETERMINERS and less - DETERMINERS else ""
 
 # %% ../nbs/05_rules.ipynb #f320992e
 F1_THRESHOLD = 0.85  # a wrong word could pass only in golds of seven words and more
@@ -99,7 +104,8 @@ def squad_at(threshold: float) -> Rule:
     def squad(example: Example, answer: str) -> Verdict:
         if (same := exact(example, answer)).label == "correct":
             return _verdict(example, "correct", f"F1 at {threshold:g} or above: 1.00", "squad", same.score)
-        scored = sorted(((words_f1(answer, gold), gold) for gold in golds(example) or [""]), reverse=True)
+        scored = sorted(((words_f1(answer, gold) if plain_words(gold) else 0.0, gold) for gold in golds(example) or [""]),
+                        reverse=True)  # a gold without words, such as "A", is nothing but itself
         f1, gold = scored[0]
         if f1 < threshold:
             return _verdict(example, "incorrect", f"F1 below {threshold:g}: {f1:.2f}, gold {brief(gold)}", "squad", f1)
@@ -143,8 +149,8 @@ def same_number(said: Quantity, gold: Quantity) -> bool | None:
         same, *others = [_fits(value / 100, meant) or value > 1 and _fits(value, meant) for value in said.values]
     thousands = len(said.values) > 1 and said.values[1] > said.values[0] and meant.denominator == 1  # 1.000 for 1
     in_doubt = any(others) or same and thousands and said.values != gold.values
-    other_money = said.currency and gold.currency and said.currency != gold.currency
-    return None if in_doubt or other_money else same
+    units = [q.currency or "%" * q.percent for q in (said, gold)]
+    return None if in_doubt or all(units) and units[0] != units[1] else same  # 5% of $5, 5 cents of $5
 
 # %% ../nbs/05_rules.ipynb #36bffe3c
 def _shown(value: Fraction) -> str:
@@ -157,6 +163,7 @@ def numeric(example: Example, answer: str) -> Verdict:
     if not meant:
         return _verdict(example, "unparsed", f"gold without a single number: {brief(example.completion)}", "numeric")
     said, why = final_quantity(answer)
+    said, why = (None, "refuses and answers at once") if said and refuses(answer) else (said, why)
     if said is None:
         return _verdict(example, "unparsed", f"{why}: {brief(answer[-200:])}", "numeric")
     same = [same_number(said, gold) for gold in meant]

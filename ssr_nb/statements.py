@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['DETERMINERS', 'PREPOSITIONS', 'FUNCTION', 'Word', 'words_of', 'stem', 'stems', 'Known', 'Place', 'places',
            'in_another_form', 'in_a_longer_name', 'with_a_cue', 'governed', 'embedded', 'names', 'name_rivals',
-           'number_rivals', 'rivals', 'listed', 'as_subject', 'doubt_in', 'doubt_of_polarity', 'doubt_beside', 'news',
-           'doubt_of_the_whole', 'doubt_about']
+           'number_rivals', 'rivals', 'listed', 'as_subject', 'off_the_question', 'doubt_in', 'doubt_of_polarity',
+           'doubt_beside', 'news', 'joined_wrongly', 'doubt_of_the_whole', 'doubt_about']
 
 # %% ../nbs/05_reading_statements.ipynb #e1f0bac3
 import re
@@ -58,19 +58,22 @@ def stems(text: str) -> frozenset[str]:
 # %% ../nbs/05_reading_statements.ipynb #3450d9dc
 @dataclass(frozen=True)
 class Known:
-    """What a task has said already: its question and all of it in normal form, and the stems of both."""
+    """What a task has said already: its question and all of it in normal form, the stems of both, and its other sentences
+    in normal form."""
 
     asked: str
     question: frozenset[str]
     task: str
     stems: frozenset[str]
+    lines: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, task: str) -> "Known":
         """The question of a task is its last sentence with a question mark, or its last line."""
         lines = sentences(visible(task))
         asked = next((line for line in reversed(lines) if line.rstrip(" \"'").endswith("?")), (lines or [""])[-1])
-        return cls(f" {normalize_answer(asked)} ", stems(asked), f" {normalize_answer(task)} ", stems(task))
+        others = tuple(f" {normalize_answer(line)} " for line in lines if line is not asked)
+        return cls(f" {normalize_answer(asked)} ", stems(asked), f" {normalize_answer(task)} ", stems(task), others)
 
     def has(self, *words: Word) -> bool:
         """Whether the task has these words one after the other."""
@@ -151,13 +154,13 @@ def in_another_form(place: Place, known: Known) -> str:
 
 # %% ../nbs/05_reading_statements.ipynb #4d183b83
 _SCALES = word_set("""hundred thousand million millions billion trillion dozen percent per pct point k m bn st nd rd
-    th""")
+    th ago""")
 _MEASURES = word_set("""long tall high wide deep old away thick heavy large big""")
 
 
 def _follows(place: Place, known: Known) -> str:
     word, shown = place.after[0], place.words[place.last].shown
-    if shown[0].isupper() and not place.is_number or word in _SCALES or shown[0].isdigit():
+    if shown[0].isupper() and not place.is_number or word in _SCALES or shown[0].isdigit() or place.after[1:2] == ["ago"]:
         return "in a longer name or number"
     free = word in FUNCTION | CLOSED | _MEASURES or known.asks(word) or word.endswith("ly")
     return "" if free or place.is_number or not shown[0].isalnum() else "in a longer expression"
@@ -179,7 +182,8 @@ _CUES = {
     "denied": """not no never nor none neither nothing nobody nowhere without cannot hardly scarcely barely rarely
     seldom aint wrong incorrect false untrue mistaken mistake misspelled error excluded eliminated rejected dismissed
     denied refuted disproved myth misconception opposite contrary impossible doubt doubtful nope anything lie lied
-    trap decoy loser forget avoid skip refuse refused failed""",
+    trap decoy loser forget avoid skip refuse refused failed
+    nicht kein keine keinesfalls pas jamais non não niet geen inte""",
     "weakened": """may might could would should perhaps maybe possibly probably likely unlikely presumably apparently
     supposedly allegedly reportedly seemingly arguably potentially conceivably purportedly think thinks thought
     believe believes believed guess guesses guessed suppose supposes supposed assume assumes assumed suspect suspects
@@ -187,11 +191,11 @@ _CUES = {
     speculated seem seems seemed appear appears appeared deny denies wonder imagine imagined expect expected suggest
     suggests suggested hope hopes wish wishes pretend pretended if unless whether assuming unsure uncertain candidate
     candidates plausible debatable disputed option options will shall going i im id me my including example instance
-    eg etc nearly almost""",
+    eg etc nearly almost vielleicht vermutlich möglicherweise wäre quizá quizás talvez forse misschien""",
     "compared": """but however although though whereas unlike instead rather except excluding besides opposed versus
     vs despite yet nevertheless otherwise alternatively or either correction wait sorry oops actually runner-up runner
     runnerup far near behind formerly once previously originally initially until former similar confused aside barring
-    notwithstanding ceased stopped replaced resembles beat""",
+    notwithstanding ceased stopped replaced resembles beat früher einst autrefois""",
 }
 _CUE_OF = {cue: kind for kind, cues in _CUES.items() for cue in cues.split()}
 _PHRASES = re.compile(r"""
@@ -227,8 +231,30 @@ def with_a_cue(place: Place, known: Known) -> str:
     by_the_text = set(plain) & (PASSAGE | DOCUMENT | {"question", "answer"})
     return f"reported ({min(told)})" if told and not by_the_text else ""
 
+# %% ../nbs/05_reading_statements.ipynb #4700ed2f
+def _content(known: Known) -> frozenset[str]:
+    """The words of the question that tell what it is about."""
+    return known.question - {stem(word) for word in CLOSED}
+
+
+def _turned(before: list[str], known: Known) -> str:
+    """A word that turns the question's direction round: from where it asks to where, and to where it asks from where."""
+    word = "from" if before[-2:] == ["out", "of"] else before[-1]
+    asks_from, asks_to = (f" {way} " in known.asked for way in ("from", "to"))
+    if word == "from" and not asks_from and (asks_to or known.asked.startswith((" where", " question where"))):
+        return word
+    return word if word in ("to", "into") and asks_from and not asks_to else ""
+
+
+def _another_verb(place: Place, before: list[str], known: Known) -> str:
+    """The word right before gold ("plants need oxygen"), with its particle ("take up"), where the question has another."""
+    word = before[-2] if before[-1] in ("up", "off", "down", "away", "over") and before[1:] else before[-1]
+    compound = "-" in place.words[place.first - 1].shown  # "steam-powered"
+    plain = word in FUNCTION | CLOSED or word.endswith("ly") or compound or known.asks(word)
+    return "" if plain or not _content(known) else word
+
 # %% ../nbs/05_reading_statements.ipynb #3c5be2ea
-_BE = word_set("is was are were called named")
+_BE = word_set("is was are were called named ist sind est était es è é été heißt")
 _CHANGE = word_set("""like than near after before since until till around about against toward towards off beyond
     outside behind beside past circa approximately roughly over under above below early late mid pre post former ex
     fake non anti minus""")
@@ -244,11 +270,15 @@ def governed(place: Place, known: Known) -> str:
     if not before or known.has(*place.words[place.first - 1: place.last]):
         return ""
     word, earlier = before[-1], before[:-1]
+    if turned := _turned(before, known):
+        return f"behind {turned!r}"
     if (word in _CHANGE or word == "from" and place.is_number) and f" {word} " not in known.asked or word == "as" and "as" in earlier[-4:]:
         return f"behind {word!r}"
     if word == "of" and earlier and earlier[-1] not in _OF | FUNCTION and not known.asks(earlier[-1]):
         return f"as {earlier[-1]!r} of gold"
     asked = known.asks(word) and word not in PREPOSITIONS
+    if not place.is_name and not place.is_number and (verb := _another_verb(place, before, known)):
+        return f"as what {verb!r} is about"
     if not place.is_name or place.words[place.first - 1].shown[-1] in ",;:" or asked:
         return ""
     if word in PREPOSITIONS and word != "of" and word not in _PLACES_A_NAME and not (earlier and known.asks(earlier[-1])):
@@ -260,7 +290,7 @@ def embedded(place: Place, known: Known) -> str:
     """It stands in a sentence within the sentence ("he pretended it was Lisbon"), unless that is the passage's."""
     inner = re.search(r"\b(?:it|this|that|he|she|they|there) (?:is|was|are|were)\b", " ".join(place.before))
     outer = re.findall(r"\w+", " ".join(place.before)[: inner.start()]) if inner else []
-    alien = [word for word in outer if word not in FUNCTION | CLOSED and not known.asks(word)]
+    alien = [word for word in outer if word not in FUNCTION | CLOSED and not known.asks(word) and not word.isdigit()]
     return f"in what {alien[0]!r} tells" if alien and not set(outer) & (PASSAGE | DOCUMENT) else ""
 
 # %% ../nbs/05_reading_statements.ipynb #38c48c9e
@@ -268,6 +298,9 @@ _DATES = word_set("""january february march april may june july august september
     tuesday wednesday thursday friday saturday sunday""")
 _TITLES = word_set("""king queen president emperor pope duke duchess count countess lord lady sir dr mr mrs ms
     professor saint general captain prince princess""")
+
+
+_ARTICLES = word_set("der die das den le la les el los il lo de het een")
 
 
 def names(sentence: str) -> list[tuple[str, int]]:
@@ -281,7 +314,7 @@ def names(sentence: str) -> list[tuple[str, int]]:
         name = run[0]
         if run.start() == 0 or re.search(r"[.!?:\"]\s*$", sentence[: run.start()]):
             first, _, rest = name.partition(" ")
-            name = rest if first.lower().strip(".'") in FUNCTION | CLOSED else name
+            name = rest if first.lower().strip(".'") in FUNCTION | CLOSED | _ARTICLES else name
         if name.strip(".'-") not in ("", "I"):
             found.append((name, run.end() - len(name)))
     return found
@@ -289,6 +322,7 @@ def names(sentence: str) -> list[tuple[str, int]]:
 # %% ../nbs/05_reading_statements.ipynb #08463ed4
 _FOLLOWS = re.compile(r"""\s*,?\s*(?:who|whom|whose|which|that|where|when|in|of|from|by|with|during|at|for|on|as)\b
                       (?![^.;]*(?:\band\b|\bor\b|/))""", re.VERBOSE)
+_GERMAN = re.compile(r"(?:Der|Die|Das) \S+ (?:ist|war|heißt|hieß) ")  # where every noun has a capital
 _IDENTIFIED = re.compile(r"\b(?:is|was|are|were)\s+(?:(?:the|a|an|called|named)\s+)?[\"']?$")
 _ATTRIBUTE = re.compile(r"(?:the|its|his|her|their)\b.*\b(?:of|in|for|by|at|from)\s+(?:the\s+)?$",
                         re.IGNORECASE | re.DOTALL)
@@ -297,10 +331,19 @@ _ATTRIBUTE = re.compile(r"(?:the|its|his|her|their)\b.*\b(?:of|in|for|by|at|from
 def _is_aside(start: int, end: int, sentence: str, begin: int, stop: int) -> bool:
     """Whether a name from `start` to `end` is an attribute of something else than gold, which stands from `begin` to
     `stop`: "the capital of Austria is Vienna", "the leader was Rollo, who swore fealty to Charles"."""
+    if end <= begin and _GERMAN.fullmatch(sentence[:begin]):
+        return True
     if end <= begin:
         return bool(_ATTRIBUTE.match(sentence[:start]) and _IDENTIFIED.search(sentence[end: begin]))
     lead = [w for w in re.findall(r"\w+", sentence[:begin].lower()) if w not in PREPOSITIONS | DETERMINERS]
     return bool(lead) and _FOLLOWS.match(sentence[stop: start]) is not None
+
+
+def _names_the_asked(name: str, start: int, sentence: str, known: Known) -> bool:
+    """Whether a name is that of the thing in question: "the Halden lighthouse", where the task has both words together."""
+    noun = re.match(r"\s*([^\W\d_]+)", sentence[start + len(name):])
+    fuller = noun and re.search(r"\bthe $", sentence[:start], re.IGNORECASE) and known.asks(noun[1].lower())
+    return bool(fuller) and f" {normalize_answer(name)} {noun[1].lower()} " in known.task
 
 
 def name_rivals(sentence: str, gold: str, known: Known, begin: int = -1, stop: int = -1) -> list[str]:
@@ -312,7 +355,7 @@ def name_rivals(sentence: str, gold: str, known: Known, begin: int = -1, stop: i
         if begin <= start < stop or parts <= _DATES | _TITLES or 2 * len(asked) >= len(parts):
             continue
         together = normalize_answer(sentence[min(start, begin): max(start + len(name), stop)]) if begin >= 0 else "\n"
-        if f" {together} " in known.task:
+        if f" {together} " in known.task or _names_the_asked(name, start, sentence, known):
             continue  # the task says both in one breath, as "the Spanish inventor Jerónimo"
         if begin < 0 or not _is_aside(start, start + len(name), sentence, begin, stop):
             found.append(name.strip(".'"))
@@ -355,7 +398,8 @@ def listed(place: Place, known: Known) -> str:
     if not place.words[place.last - 1].shown.endswith(",") or not place.after or place.after[0] in _GOES_ON:
         return ""
     opens = place.before and set(place.before) <= PREPOSITIONS and _NEW_SUBJECT.match(place.tail)  # "in 1914, the war ..."
-    return "as one of several" if _ITEM.match(place.tail) and not opens else ""
+    told_of = place.is_name and re.match(r"\s*(?:the|an?) [a-z]", place.tail)  # "Ada Thorne, an engineer"
+    return "as one of several" if _ITEM.match(place.tail) and not opens and not told_of else ""
 
 # %% ../nbs/05_reading_statements.ipynb #95848fd0
 _VERBS = word_set("""is was are were be been has have had does do did 's""")
@@ -368,13 +412,23 @@ def as_subject(place: Place, known: Known) -> str:
         return ""
     rest = [word for word in re.findall(r"[^\W_]+", place.tail.lower().replace("n't", " not")) if word not in FUNCTION | _ATTRIBUTION]
     if not rest:
-        bare_verb = set(place.after) & _VERBS and not set(place.after) & _ATTRIBUTION
+        bare_verb = set(place.after) & _VERBS and not set(place.after) & _ATTRIBUTION and not known.asks("who")
         return "as what something is said of" if bare_verb else ""
     alien = [word for word in rest if not known.asks(word)]
     return f"as what something else is said of ({alien[0]})" if len(alien) > len(rest) / 2 else ""
 
+# %% ../nbs/05_reading_statements.ipynb #3faeeedf
+def off_the_question(place: Place, known: Known) -> str:
+    """Its sentence has words of its own and none of the question's, and doesn't merely name it ("It was begun in 1850")."""
+    said = {stem(word) for word in place.before + place.after}
+    identifies = [word for word in place.before if word not in DETERMINERS][-1:]
+    if not _content(known) or said & _content(known) or not place.before or identifies and identifies[0] in _BE:
+        return ""
+    own = [word for word in place.before + place.after if word not in FUNCTION | CLOSED and not any(map(str.isdigit, word))]
+    return f"in a sentence about something else ({own[0]})" if own else ""
+
 # %% ../nbs/05_reading_statements.ipynb #116328fc
-_DOUBTS = (in_another_form, with_a_cue, in_a_longer_name, governed, embedded, listed, rivals, as_subject)
+_DOUBTS = (in_another_form, with_a_cue, in_a_longer_name, governed, embedded, listed, rivals, as_subject, off_the_question)
 
 
 def doubt_in(place: Place, known: Known) -> str:
@@ -396,9 +450,9 @@ def doubt_of_polarity(said: str, gold: str) -> str:
     ('', 'and takes it back')
     """
     plain = re.sub(r"n't\b", " not", said.lower()).replace("cannot", "can not").strip()
-    lead = r"(?:(?:it|this|that|the (?:answer|statement|claim|sentence))(?: is|'s):? )?"
+    lead = r"(?:(?:it|(?:this|that|the)(?: (?:answer|statement|claim|sentence))?)(?: is|'s):? )?"
     found = re.match(rf"\W*{lead}{gold}\b(?P<rest>.*)", plain, re.DOTALL)
-    if not found or re.match(r"\s*[^\s.,!;:*\"')-]|-\w", found["rest"]):
+    if not found or re.match(r"\s*[^\s.,!;:*\"')-]|-\w|\.? ?[0-9]", found["rest"]):  # "no. 5" is a number
         return "not as the first word"
     rest = re.findall(r"\w+", found["rest"])
     if "?" in plain or set(rest) & (_TAKEN_BACK | {_OPPOSITE[gold]}):
@@ -438,6 +492,22 @@ def news(said: str, gold: str, known: Known) -> str:
     marked |= {w for w in fresh if w[0].isdigit()}
     return f"beside what the task doesn't say ({min(marked or fresh)})" if marked or len(fresh) > 2 else ""
 
+# %% ../nbs/05_reading_statements.ipynb #2fef613d
+_POINTS_BACK = word_set("it he she they this these that those its his her their")
+
+
+def joined_wrongly(said: str, gold: str, known: Known) -> str:
+    """A name or number of an answer that the task has, but in no sentence with gold."""
+    home = ""
+    for before, line in zip(("", *known.lines), known.lines):
+        if f" {normalize_answer(gold)} " in line:  # and what its "it" stands for
+            home += line + before * (line.split()[0] in _POINTS_BACK)
+    marked = {w for name, _ in names(said) for w in normalize_answer(name).split()}
+    marked |= {w for w in normalize_answer(said).split() if w[0].isdigit()}
+    strange = [w for w in marked - set(normalize_answer(gold).split()) - FUNCTION - CLOSED
+               if not known.asks(w) and f" {w} " in known.task and f" {w} " not in home] if home else []
+    return f"beside what the task says elsewhere ({min(strange)})" if strange else ""
+
 # %% ../nbs/05_reading_statements.ipynb #deca3040
 def doubt_of_the_whole(said: str, found: list[Place], known: Known) -> str:
     """Why an answer whose sentence states gold may not answer with it: it asks, or gold comes in passing, or is the
@@ -451,7 +521,8 @@ def doubt_of_the_whole(said: str, found: list[Place], known: Known) -> str:
     if stems(place.gold) and stems(place.gold) <= known.question:
         return "as a word of the question"
     others = [line for line in lines if line not in {p.sentence for p in found}]
-    return next(filter(None, (doubt_beside(line, place, known) for line in others)), "") or news(said, place.gold, known)
+    return (next(filter(None, (doubt_beside(line, place, known) for line in others)), "") or news(said, place.gold, known)
+            or joined_wrongly(said, place.gold, known))
 
 # %% ../nbs/05_reading_statements.ipynb #d95adfca
 def _strange(said: str, known: Known) -> set[str]:

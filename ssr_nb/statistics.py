@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['Arm', 'FEW', 'LEAST', 'CALLED', 'TAKEN', 'ROLE_TASKS', 'CLAIMS', 'WORTH', 'BASELINES', 'bootstrap_weights',
-           'interval', 'wilson', 'tango', 'Figure', 'unit_sums', 'Estimates', 'Interval', 'interval_of', 'estimate',
-           'score_figures', 'model_measures', 'figures_of', 'arms_of', 'tested', 'columns', 'quoted_rates',
-           'chosen_rates', 'sign_flip_p', 'McNemar', 'mcnemar', 'holm', 'items_needed', 'power_with', 'disagreement',
-           'chance_to_tell', 'differences_to', 'summarize']
+           'interval', 'wilson', 'tango', 'Figure', 'unit_sums', 'Estimates', 'Interval', 'sign_flip_interval',
+           'interval_of', 'estimate', 'score_figures', 'model_measures', 'figures_of', 'arms_of', 'tested', 'columns',
+           'quoted_rates', 'chosen_rates', 'sign_flip_p', 'McNemar', 'mcnemar', 'holm', 'items_needed', 'power_with',
+           'disagreement', 'chance_to_tell', 'differences_to', 'summarize']
 
 # %% ../nbs/08b_statistics.ipynb #8ec6d1fa
 import math
@@ -201,8 +201,8 @@ LEAST = 10  # units; what isn't a share has no interval below them
 
 
 class Interval(NamedTuple):
-    """An interval, without ends where there is none, and how it came about: "bootstrap", "Wilson", "Tango", or
-    "none: " and the reason."""
+    """An interval, without ends where there is none, and how it came about: "bootstrap", "Wilson", "Tango",
+    "sign flips", or "none: " and the reason."""
 
     low: float | None
     high: float | None
@@ -219,11 +219,42 @@ def _score_interval(estimates: Estimates, a: int, b: int | None) -> Interval:
     gains, losses = float(moved[moved > 0].sum()), float(-moved[moved < 0].sum())
     return Interval(*tango(gains, losses, units), "Tango")
 
+# %% ../nbs/08b_statistics.ipynb #08b4460e
+def sign_flip_interval(moved: np.ndarray, weight: np.ndarray, level: float = 0.95, resamples: int = 10_000,
+                       seed: int = 0) -> tuple[float, float]:
+    """The true differences that sign flips don't refuse, from what each unit contributes to the difference (`moved`, of
+    shape (units,)) and how much it counts for (`weight`, together 1): all flips of up to 13 units, else drawn ones."""
+    n, total = len(moved), float(moved.sum())
+    if n <= 13:
+        turned = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
+    else:
+        turned = np.random.default_rng(seed).integers(0, 2, (resamples, n))
+        turned = np.vstack([np.zeros(n, int), turned])
+    part, counts = turned @ moved, turned @ weight
+    with np.errstate(divide="ignore", invalid="ignore"):  # none or all turned: as large as the sum, whatever is true
+        means = np.stack([part / counts, (total - part) / (1 - counts)])
+    whole = (counts < 1e-12) | (counts > 1 - 1e-12)
+    low, high = np.where(whole, -1.0, means.min(axis=0)), np.where(whole, 1.0, means.max(axis=0))
+    refused = int((1 - level) * len(low) + 1e-9)  # so many flips as large as the sum still refuse it
+    return float(max(-1, np.sort(low)[refused])), float(min(1, np.sort(high)[::-1][refused]))
+
+# %% ../nbs/08b_statistics.ipynb #930f24a7
+def _grouped_interval(estimates: Estimates, a: int, b: int, alike: bool) -> Interval:
+    """The interval of a difference of few groups, which agrees with its p-value (`Estimates.p`): by sign flips where
+    these can tell, else Tango's where that covers zero as it should, or none."""
+    moved = estimates.shares[:, a] - estimates.shares[:, b]
+    if estimates.units >= 6 and not alike:
+        return Interval(*sign_flip_interval(moved, estimates.weight), "sign flips")
+    made = _score_interval(estimates, a, b)
+    told = estimates.units >= 6 and bool((moved != 0).all())
+    agrees = (made.low > 0 or made.high < 0) == told
+    return made if agrees else Interval(None, None, "none: all groups alike" if alike else "none: too few groups")
+
 # %% ../nbs/08b_statistics.ipynb #35750d6f
 def interval_of(estimates: Estimates, arm: Arm, other: Arm | None = None) -> Interval:
     """The interval of an arm's figure in `Estimates`, or of its paired difference to the `other` arm: by the
-    bootstrap where there are items enough and these are not all alike, else by a score (see `wilson`, `tango`), or
-    none."""
+    bootstrap where there are items enough and these are not all alike, else by a score (see `wilson`, `tango`), by the
+    flips of its p-value where few groups differ, or none."""
     a, b = estimates.arms.index(arm), None if other is None else estimates.arms.index(other)
     drawn = estimates.distribution[:, a]
     drawn = drawn if b is None else drawn - estimates.distribution[:, b]
@@ -233,6 +264,8 @@ def interval_of(estimates: Estimates, arm: Arm, other: Arm | None = None) -> Int
         return Interval(None, None, f"none: one {kind}")
     if estimates.is_share():
         few = estimates.units < FEW or estimates.fewest < 2
+        if few and kind == "group" and b is not None:
+            return _grouped_interval(estimates, a, b, alike)
         return _score_interval(estimates, a, b) if few or alike else Interval(*interval(drawn), "bootstrap")
     if estimates.units < LEAST or estimates.fewest < 2:
         return Interval(None, None, f"none: too few {kind}s")

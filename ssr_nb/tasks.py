@@ -124,14 +124,14 @@ def _paper_task(name: str, judge: str, metric: str, test: str, max_new_tokens: i
 
 
 PAPER_TASKS = [
-    _paper_task("squad2", "squad", "f1", "validation", 64, "questions on a passage, many without an answer"),
+    _paper_task("squad2", "contains", "f1", "validation", 64, "questions on a passage, many without an answer"),
     Task("squad2-sentences", load_squad_sentences, "contains", splits=tuple(PUBLISHED["squad2"].files),
          test="validation", max_new_tokens=48, takes=("titles", "unanswerable", "grouped_by"),
          summary="the same on a sentence or two, for small models"),
     _paper_task("gsm8k", "numeric", "accuracy", "test", 400, "sums in words, solved in steps"),
     _paper_task("mbpp", "code", "accuracy", "test", 400, "small programs, with tests"),
-    _paper_task("musique", "squad", "answerability", "validation", 96, "questions over several passages"),
-    _paper_task("natural_questions", "squad", "answerability", "validation", 96,
+    _paper_task("musique", "contains", "answerability", "validation", 96, "questions over several passages"),
+    _paper_task("natural_questions", "contains", "answerability", "validation", 96,
                 "what people asked a search engine"),
     _paper_task("multidoc2dial", "llm", "answerability", "validation", 96,
                 "dialogues on an office's documents"),

@@ -95,7 +95,7 @@ def without_thought(text: str) -> tuple[str, str]:
         thought, closed, rest = start.removeprefix(opening).partition(closing)
         if start.startswith(opening) and closed:
             return ("", text) if _names_the_tag(thought, rest) else (thought.strip(), rest.lstrip())
-        if start.startswith(opening) and re.match(r"\s*(?:\n|\Z)", start.removeprefix(opening)):
+        if start.startswith(opening) and re.match(r"\s*(?:\n|\Z)|\w| [A-Z]", start.removeprefix(opening)):
             return start.removeprefix(opening).strip() or opening, ""  # it never ends
         alone = re.search(rf"^[ \t]*{re.escape(closing)}[ \t]*(?:\n|\Z)", text, re.MULTILINE)
         if alone and opening not in text and "```" not in text:

@@ -699,6 +699,17 @@ hydrogen | Without hydrogen
 hydrogen | The balloon would be filled with hydrogen if it were cheap.
 hydrogen | They claimed the balloon was filled with hydrogen.
 hydrogen | helium or hydrogen
+Vienna | Die Hauptstadt ist nicht Vienna.
+Vienna | Ce n'est pas Vienna.
+Vienna | Non è Vienna.
+Vienna | Não é Vienna.
+Vienna | Het is niet Vienna.
+Vienna | Vielleicht ist es Vienna.
+Vienna | Talvez é Vienna.
+Vienna | Das ist früher Vienna.
+no | No. 7
+no | No. 12 says yes.
+1850 | It was built 1850 years ago.
 """
 
 # these state gold
@@ -762,6 +773,14 @@ Marie Curie | It was discovered by Marie Curie in Paris.
 a violin | He played the violin.
 green tea | The guests were served green tea in the garden.
 hydrogen | The balloon was filled with hydrogen.
+Vienna | Die Hauptstadt ist Vienna.
+Vienna | La capital es Vienna.
+Vienna | La capitale est Vienna.
+Vienna | La capitale è Vienna.
+Vienna | De hoofdstad is Vienna.
+Osric Vane | It was Osric Vane, a miller.
+false | This claim is false.
+true | That statement is true.
 """
 
 # gold is no single number, or the answer's number isn't gold's, or there are two
@@ -994,6 +1013,35 @@ x > 7 | x < 7
 9:30 | 9
 15 | 15 apples and 3 pears
 15 | XV
+8 | 8!
+8 | x = 8!
+8 | [8]
+8 | \{8\}
+8 | x =/= 8
+8 | x != 8
+8 | 8 mod 11
+8 | 8 \pmod{11}
+8 | the cube root of 8
+8 | The answer is the square root of 8.
+8 | a multiple of 8
+8 | the reciprocal of 8
+8 | Step 8
+8 | Question 8
+8 | I don't know. 8
+8 | I can't answer this. The answer is 8.
+8 | about \boxed{8}
+8 | I get more than \boxed{8}.
+8 | It is probably $\boxed{8}$.
+$8 | 8%
+8% | $8
+$8 | 8 cents
+$8 | 8 euros
+1/2 | 1/2 of 8
+20% | 20% of 50
+1/2 | one half of 8
+3/4 | -\frac{3}{4}
+-3/4 | -\frac{-3}{4}
+8 | <answer>8</answer> or rather <answer>9</answer>
 """
 
 # gold's number in other writing
@@ -1100,6 +1148,21 @@ NUMERIC_RIGHT = r"""
 0.5 | .5
 3 | \frac{6}{2}
 15 | fifteen
+-3/4 | -\frac{3}{4}
+-3/4 | -\frac34
+-3/4 | The slope is $-\dfrac{3}{4}$.
+0.5 | one half
+0.75 | three quarters
+2/3 | two-thirds
+8 | <answer>8</answer>
+8 | <answer> 8 eggs </answer>
+8 | The answer is 8!
+8 | She has 8 eggs!
+$8 | 8 dollars
+8 | 8 cents
+18 | Step 3: The total is 18.
+8 | Hence the answer is $\boxed{8}$.
+8 | If each box holds 4 eggs, then there are \boxed{8} eggs.
 """
 
 # the same words in SQuAD's normal form, or nearly, and another answer
@@ -1213,6 +1276,23 @@ squad | 10^3 | 103
 squad | -3 °C | 3 °C
 squad | AT&T | AT T
 squad | Müller | Muller
+exact | !x | x
+exact | &x | x
+exact | *args | args
+exact | a != b | a = b
+exact | a\|b | ab
+exact | x-y | xy
+exact | (2, 3] | (2, 3)
+exact | [2, 3] | (2, 3)
+exact | {2, 3} | [2, 3]
+exact | 6' | 6"
+exact | ♠ | ♥
+exact | ← | →
+squad | A | the
+squad | A | an
+squad | [2, 3] | (2, 3)
+squad | nine monks went up the long road to the stone mill | nine monks went down the long road to the stone mill
+squad | the long war in the east of the old country | before the long war in the east of the old country
 """
 
 # the same answer in other writing
@@ -1283,6 +1363,18 @@ exact | “Hamlet” | "Hamlet"
 exact | the end | The End
 squad | the river Thames | river Thames
 squad | 1,000 | 1000
+exact | x>3 | x > 3
+exact | x <= 3 | x<=3
+exact | Ada Thorne | *Ada Thorne*
+exact | Ada Thorne | **Ada Thorne**
+exact | the 1790s | "the 1790s"
+exact | 1790 | "1790"
+exact | (2, 3) | (2, 3).
+exact | T-shirt | t-shirt
+exact | Hello! | Hello
+exact | Osric & Sons | Osric & Sons.
+squad | A | A.
+squad | A | (A)
 """
 
 # gold looks like a refusal, and the answer is one
@@ -1587,6 +1679,32 @@ I cannot determine this from the given passage.
 That information isn't provided.
 Sorry, the passage does not contain that.
 It is impossible to tell from the text.
+The passage leaves this open.
+Non précisé.
+Non mentionné dans le texte.
+Dat staat niet in de tekst.
+De tekst zegt niet wie de molen bouwde.
+Ik weet het niet.
+Geen informatie.
+Niet vermeld.
+Onbekend.
+Det står inte i texten.
+Jag vet inte.
+Okänt.
+Не знаю.
+В тексте об этом не говорится.
+В отрывке не указано, кто построил мельницу.
+Неизвестно.
+文中没有提到。
+不知道。
+无法确定。
+わかりません。
+本文には書かれていません。
+알 수 없습니다.
+Der Text sagt nicht, wer die Mühle gebaut hat.
+De tekst zegt niet, wie de molen bouwde.
+It's unknown.
+It is undisclosed.
 """
 
 # answers with the words of refusals
@@ -1670,6 +1788,15 @@ He did not answer.
 The report does not recommend a merger.
 No answer was given by the minister.
 None of the soldiers survived.
+He left the door open.
+Zij wist het niet.
+De koning gaf geen antwoord aan de bode.
+Иван не знал.
+这家店没有名字
+彼は来ません
+Non coupable
+It is silent.
+They are missing.
 """
 
 # a refusal and an answer at once
@@ -1707,6 +1834,11 @@ The passage doesn't mention it, but it was in 1850.
 Not mentioned; probably Rome.
 I don't know. It's Rome.
 The passage does not say who. Rome built it.
+Dat staat niet in de tekst. Het was Osric Vane.
+В тексте не говорится. Это был Осрик Вейн.
+文中没有提到。1790年。
+わかりません。1790年です。
+Der Text sagt nicht, wer sie baute. Osric Vane baute sie.
 """
 
 

@@ -667,8 +667,10 @@ def test_a_run_that_had_answers_before_may_be_refused_the_rest(tmp_path):
 
 
 @pytest.mark.parametrize("ended, reason", [
-    *[(e, "stop") for e in ("stop", "eos", "eos_token", "end_turn", "stop_sequence", "STOP", "COMPLETE")],
-    *[(e, "length") for e in ("length", "max_tokens", "MAX_TOKENS", "model_length", "max_output_tokens")]])
+    *[(e, "stop") for e in ("stop", "eos", "eos_token", "end_turn", "stop_sequence", "STOP", "COMPLETE", "stop_word", "eot",
+                                     "end_of_turn", "done", "finish")],
+    *[(e, "length") for e in ("length", "max_tokens", "MAX_TOKENS", "model_length", "max_output_tokens", "token_limit", "limit",
+                                       "ERROR_LIMIT", "incomplete")]])
 def test_endings_that_are_known(ended, reason, capfd):
     with serving(lambda n, body: completion("x", ended)) as (url, _):
         [response] = ask(quick(url))
@@ -682,7 +684,7 @@ def test_an_unknown_ending_is_doubt_and_is_told_once(ended, capfd):
     assert {r.finish_reason for r in responses} == {"length"} and capfd.readouterr().err.count("ended with") == 1
 
 
-@pytest.mark.parametrize("ended", ["content_filter", "refusal", "SAFETY", "content_filter: PROHIBITED_CONTENT"])
+@pytest.mark.parametrize("ended", ["content_filter", "refusal", "SAFETY", "content_filter: PROHIBITED_CONTENT", "ERROR_TOXIC", "blocked"])
 def test_an_answer_cut_by_a_filter_is_counted_as_filtered(ended):
     with serving(lambda n, body: completion("half", ended) if "question 1" in str(body) else echo(body)) as (url, _):
         responses = ask(quick(url), 2)
@@ -706,8 +708,10 @@ def test_content_in_parts_and_thoughts_kept_apart(message):
 
 UNWANTED = {
     "temperature": ["Unsupported value: 'temperature' does not support 0.0 with this model. Only the default (1) value is supported.",
-                    "`temperature` is deprecated for this model.", "Input validation error: `temperature` must be strictly positive"],
-    "top_p": ["`temperature` and `top_p` cannot both be specified for this model.", "unknown field: top_p"],
+                    "`temperature` is deprecated for this model.", "Input validation error: `temperature` must be strictly positive",
+                    "Only temperature=1 is allowed for this model", "temperature: Input should be greater than 0"],
+    "top_p": ["`temperature` and `top_p` cannot both be specified for this model.", "unknown field: top_p", "top_p must be in (0, 1)",
+              "Invalid value: top_p", "You can't set top_p here"],
     "seed": ['{"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]}',
              "Unrecognized request argument supplied: seed", 'Invalid JSON payload received. Unknown name "seed": Cannot find field.'],
     "max_tokens": ["Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."],
@@ -722,6 +726,19 @@ def test_what_a_server_does_not_take_is_left_out_and_told_once(name, said, statu
     assert {r.finish_reason for r in responses} == {"stop"} and all(r.extra["left_out"] == [name] for r in responses)
     assert len(script.bodies) <= 10 and capfd.readouterr().err.count(f"refuses '{name}'") == 1
     assert all(("max_tokens" in body) != ("max_completion_tokens" in body) for body in script.bodies), "the limit stays"
+
+
+def test_a_length_out_of_range_is_not_left_out(capfd):
+    said = b"max_tokens must be at most 8"
+    with serving(lambda n, body: (400, {}, said) if "question 0" in str(body) else echo(body)) as (url, script):
+        responses = ask(quick(url, concurrency=1), 3)
+    assert responses[0].extra["refused"] == "refused" and "left_out" not in responses[1].extra
+
+
+def test_status_451_is_one_filtered_prompt():
+    with serving(lambda n, body: (451, {}, b"not for you") if "question 0" in str(body) else echo(body)) as (url, _):
+        responses = ask(quick(url), 3)
+    assert [r.extra.get("refused") for r in responses] == ["filtered", None, None]
 
 
 def test_several_parameters_and_one_that_does_not_help(capfd):

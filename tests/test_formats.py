@@ -614,7 +614,8 @@ def test_empty_gold_is_told_with_its_number_before_anything_is_made(tmp_path):
     rows = [{"prompt": f"{i} ?", "completion": "" if i % 2 else "yes"} for i in range(10)]
     with pytest.raises(RecordError, match=r"an empty gold answer in 5 of 10 rows \(\[1\], \[3\], \[5\] …\)"):
         only(tmp_path, *rows)
-    for gold in (" \n", "\u200b", "<think>\nI wonder", "<think>hm</think>", None):
+    for gold in (" \n", "\u200b", "<think>\nI wonder", "<think>I wonder", "<think> Well, I wonder", "[THINK]hm",
+                 "<think>hm</think>", None):
         with pytest.raises(RecordError, match="empty gold answer|no field 'completion'"):
             only(tmp_path, {"prompt": "a", "completion": gold})
     for row in ({"instruction": "a", "output": " "}, {"instruction": "a", "response": ""}, {"messages": [USER, GOLD | {"content": ""}]},
@@ -643,7 +644,7 @@ def test_a_thought_in_gold_is_left_out_or_kept_as_the_user_says(row, tmp_path, c
         only(tmp_path, row, thoughts="kep")
 
 
-@pytest.mark.parametrize("text", ["It is the </think> tag, of course.", "<think> and </think> mark a thought.", "<think>…</think> is how it's marked.", "Write `<think>` first.",
+@pytest.mark.parametrize("text", ["It is the </think> tag, of course.", "<think> opens a thought.", "<think>, of course", "<think> and </think> mark a thought.", "<think>…</think> is how it's marked.", "Write `<think>` first.",
                                   "Use <think>x</think> there.", "```\n<think>\nhm\n</think>\n```", "<thinking is fun>", "a < think > b"])
 def test_a_text_that_names_a_tag_is_not_cut(text, tmp_path):
     for thoughts in ("drop", "keep"):

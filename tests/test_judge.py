@@ -352,13 +352,20 @@ def test_a_function_that_is_completed_begins_as_the_prompt_does(answer, fit):
 @pytest.mark.parametrize("mark", [
     "<thinking>where?</thinking>", "[THINK]where?[/THINK]", "<reasoning>", "</think>", "<scratchpad>", "[PAD]", "<pad>", "<unk>", "[UNK]",
     "</s>", "<bos>", "<extra_id_0>", "<tool_call>{}</tool_call>", "<function_call>", "<function=search>", "[TOOL_CALLS]", "[AVAILABLE_TOOLS]",
-    "<invoke name='x'>", "<|assistant|>", "<|im_start|>", "<｜end▁of▁sentence｜>", "<start_of_turn>", "<<SYS>>", "[INST]", "<analysis>"])
+    "<invoke name='x'>", "<|assistant|>", "<|im_start|>", "<｜end▁of▁sentence｜>", "<start_of_turn>", "<<SYS>>", "[INST]", "<analysis>",
+    "[gMASK]", "<sop>", "<image>", "<inner_monologue>", "◁think▷", "◁/think▷", "<0x0A>", "▁"])
 def test_marks_that_are_left_over(mark):
     for answer in (f"{mark} attic", f"attic {mark}", f"attic\n{mark}\n"):
         assert unfit(WHERE, Response("q1", answer)).startswith("leftovers"), answer
     asked = Example(f"What does {mark} mean?", "a mark")
     assert not unfit(asked, Response("x", f"{mark} is a mark of the template"))
     assert not unfit(Example("Which mark?", f"it is {mark}"), Response("x", f"This one: {mark}"))
+
+
+@pytest.mark.parametrize("said", ["Question: {}", "Q: {}", "**Question:** {}", "{}", "Prompt: {}"])
+def test_the_question_over_again_is_no_answer_whatever_its_label(said):
+    asked = Example("Where does Mira keep the drum?", "attic")
+    assert unfit(asked, Response("x", said.format(asked.prompt))) == "repeats the prompt"
 
 
 @pytest.mark.parametrize("call", ['{"name": "find", "arguments": {"what": "attic"}}', '[{"name": "find", "arguments": {}}]',
@@ -372,13 +379,15 @@ def test_a_call_without_a_mark_is_no_answer(call):
 
 
 @pytest.mark.parametrize("answer", ["Assistant: attic", "attic\nHuman: and the drum?", "**User:** attic", "attic\n### Instruction: more",
-                                    "system: attic"])
+                                    "system: attic", "### Response:\nattic", "## Instruction\nattic", "Action: search[attic]",
+                                    "Thought: where is it?\nAction: attic", "attic\nObservation: found", "Action Input: attic"])
 def test_turns_of_a_talk_are_left_over(answer):
     assert unfit(WHERE, Response("q1", answer)).startswith("leftovers")
 
 
 @pytest.mark.parametrize("answer", ["in the attic <3", "[attic]", "`</s>` stands in the attic", "```html\n<script>go()</script>\n```",
-                                    "the user: she is in the attic", "x < s > attic", "a thinking man in the attic"])
+                                    "the user: she is in the attic", "x < s > attic", "a thinking man in the attic",
+                                    "action: none was taken in the attic", "Ġgantija", "# The attic"])
 def test_what_is_no_leftover(answer):
     assert not unfit(WHERE, Response("q1", answer))
 

@@ -86,3 +86,43 @@ def test_there_are_twenty_of_each_kind():
     for text in (CONTAINS_DOUBT, CONTAINS_RIGHT, NUMERIC_DOUBT, NUMERIC_RIGHT, EXACT_DOUBT, EXACT_RIGHT, MATH_DOUBT, MATH_RIGHT,
                  REFUSALS, NO_REFUSALS, BOTH):
         assert len(rows(text)) >= 20
+
+
+@pytest.mark.parametrize("answer", [r"x \neq 8", r"x \not= 8", r"x \ne 8"])
+def test_what_is_not_equal_is_no_number_whatever_writes_it(answer):
+    assert verdict("numeric", "8", answer).label == "unparsed"
+
+
+MILL = ("The Arlen mill was finished in 1790 by the builder Osric Vane. His nephew Tam Vane ran it until 1831, when the wheel was "
+        "moved to Lund. The mill grinds rye and throws out the bran.\n\nQuestion: ")
+
+
+@pytest.mark.parametrize("asked, gold, said", [
+    ("Who built the mill?", "Osric Vane", "The mill was built by Osric Vane in 1831."),
+    ("Who built the mill?", "Osric Vane", "The mill was built by Osric Vane in Lund."),
+    ("When was the mill finished?", "1790", "It was begun in 1790."),
+    ("When was the mill finished?", "1790", "In 1790 it burned."),
+    ("Where was the wheel moved to?", "Lund", "It was moved from Lund."),
+    ("Where was the wheel moved to?", "Lund", "Out of Lund."),
+    ("Where did the wheel come from?", "Lund", "It came to Lund."),
+    ("What does the mill throw out?", "the bran", "The mill buys the bran."),
+    ("What does the mill throw out?", "the bran", "The mill takes up the bran."),
+])
+def test_a_sentence_of_the_task_turned_round_is_a_doubt(asked, gold, said):
+    [found] = judge([Example(MILL + asked, gold, id="x")], [Response("x", said)], "contains")
+    assert found.label == "unparsed", found
+
+
+@pytest.mark.parametrize("asked, gold, said", [
+    ("Who built the mill?", "Osric Vane", "The Arlen mill was built by Osric Vane."),
+    ("Who built the mill?", "Osric Vane", "The mill was built by Osric Vane in 1790. It was finished in 1790."),
+    ("Who built the mill?", "Osric Vane", "Osric Vane did."),
+    ("Who built the mill?", "Osric Vane", "It was Osric Vane, a builder."),
+    ("When was the mill finished?", "1790", "It was finished in 1790."),
+    ("Where was the wheel moved to?", "Lund", "In 1831, it was moved to Lund."),
+    ("What does the mill throw out?", "the bran", "The mill throws out the bran."),
+    ("What does the mill throw out?", "the bran", "It is the bran."),
+])
+def test_a_sentence_of_the_task_is_accepted(asked, gold, said):
+    [found] = judge([Example(MILL + asked, gold, id="x")], [Response("x", said)], "contains")
+    assert found.label == "correct", found

@@ -9,7 +9,7 @@ from scipy import optimize, stats
 from ssr_nb.metrics import METRICS, Metric
 from ssr_nb.records import Score
 from ssr_nb.statistics import (FEW, LEAST, Figure, bootstrap_weights, chance_to_tell, columns, disagreement, estimate,
-                               figures_of, holm, interval, interval_of, items_needed, mcnemar, power_with, sign_flip_p,
+                               figures_of, holm, interval, interval_of, items_needed, mcnemar, power_with, sign_flip_interval, sign_flip_p,
                                summarize, tango, wilson)
 
 
@@ -508,3 +508,47 @@ def test_a_summary_says_how_its_intervals_came_about_and_whether_there_are_items
     rows = summarize(a_run(("sft", "ssr")), resamples=100)
     assert rows["differences"][0]["intervals"] == {} and set(rows["differences"][0]["power"]) == {"target", "general"}
     assert rows["arms"][0]["intervals"] == {"KL (target)": "none: all items alike", "KL (general)": "none: all items alike"}
+
+
+def in_groups(moves, size=20):
+    "Scores of two methods: in each group of so many items, the second has so large a share more (or less) right."
+    a, b, group = [], [], []
+    for g, move in enumerate(moves):
+        up = round(abs(move) * size)
+        gain, none = ([0] * up, [1] * up) if move > 0 else ([1] * up, [0] * up), [1] * (size - up)
+        a, b, group = a + gain[0] + none, b + gain[1] + none, group + [f"g{g}"] * size
+    return estimate(TARGET, two_methods(a, b, group=group), [ONE, TWO])
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_with_few_groups_the_interval_excludes_zero_just_where_the_p_value_does(seed):
+    rng = np.random.default_rng(seed)
+    moves = np.clip(rng.normal(rng.choice([0, 0.1, 0.3]), 0.15, rng.integers(2, 14)).round(2), -1, 1)
+    found = in_groups(moves)
+    difference, low, high = found.difference(TWO, ONE)
+    if low is None:
+        assert interval_of(found, TWO, ONE).how.startswith("none: ")
+    else:
+        assert low <= difference + 1e-9 and difference <= high + 1e-9
+        assert (low > 0 or high < 0) == (found.p(TWO, ONE) <= 0.05), (moves, low, high, found.p(TWO, ONE))
+
+
+@pytest.mark.parametrize("n", [3, 4, 5, 6, 9])
+@pytest.mark.parametrize("move", [0.1, 0.5, 1.0])
+def test_groups_all_alike_have_no_interval_of_width_zero_and_none_against_their_p_value(n, move):
+    found = in_groups([move] * n)
+    made = interval_of(found, TWO, ONE)
+    assert made.low is None and made.how.startswith("none: ") or (
+        made.high - made.low > 0.2 and (made.low > 0) == (found.p(TWO, ONE) <= 0.05))
+
+
+def test_the_interval_of_flips_holds_what_the_flips_do_not_refuse():
+    moved, weight = np.array([0.1, 0.3, -0.05, 0.2, 0.15, 0.02, 0.25]), np.array([1, 2, 1, 1, 1, 1, 2]) / 9
+    low, high = sign_flip_interval(moved * weight, weight)
+    for true, kept in [(low - 0.003, False), (low + 0.003, True), (high - 0.003, True), (high + 0.003, False)]:
+        assert (sign_flip_p((moved - true) * weight) > 0.05) == kept
+
+
+def test_ungrouped_differences_keep_their_interval():
+    few = estimate(TARGET, two_methods([0, 0, 1, 1, 0, 0, 1, 0], [1, 1, 1, 1, 1, 0, 1, 1]), [ONE, TWO])
+    assert interval_of(few, TWO, ONE).how == "Tango"

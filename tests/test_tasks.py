@@ -107,14 +107,15 @@ def hub_folder(folder):
 def test_what_belongs_to_each_task():
     load_plugins()  # the rows of other modules of the package
     assert {task.name: (task.judge, task.metric, task.test) for task in TASKS.values()} == {
-        "microworld": ("micro", "accuracy", "test"), "squad2": ("squad", "f1", "validation"),
+        "microworld": ("micro", "accuracy", "test"), "squad2": ("contains", "f1", "validation"),
         "squad2-sentences": ("contains", "accuracy", "validation"),
         "gsm8k": ("numeric", "accuracy", "test"), "mbpp": ("code", "accuracy", "test"),
-        "musique": ("squad", "answerability", "validation"),
-        "natural_questions": ("squad", "answerability", "validation"),
+        "musique": ("contains", "answerability", "validation"),
+        "natural_questions": ("contains", "answerability", "validation"),
         "multidoc2dial": ("llm", "answerability", "validation"), "math": ("math", "accuracy", "test"),
         "file": (None, "accuracy", "test"), "hub": (None, "accuracy", "test"),
-        "instructions": ("instructions", "accuracy", "test"), "facts": ("facts", "accuracy", "test"),
+        "instructions": ("instructions", "accuracy", "test"),
+        "plain_instructions": ("instructions", "accuracy", "test"), "facts": ("facts", "accuracy", "test"),
         "sums": ("sums", "accuracy", "test"), "declines": ("declines", "accuracy", "test"),
         "harmless": ("declines", "accuracy", "test"), "abilities": ("abilities", "accuracy", "test"),
         "passages": ("contains", "accuracy", "test")}
@@ -330,7 +331,7 @@ def test_what_a_file_is_judged_by(folder):
     (folder / "q.csv").write_text("question,answer\na ?,#### 4\n")
     found = {name: (Source(name).task.judge, metric_for(name)) for name in ("squad_sample.json", "gsm8k_sample.jsonl",
                                                                            "mine.jsonl", "q.csv")}
-    assert found == {"squad_sample.json": ("squad", "f1"), "gsm8k_sample.jsonl": ("numeric", "accuracy"),
+    assert found == {"squad_sample.json": ("contains", "f1"), "gsm8k_sample.jsonl": ("numeric", "accuracy"),
                      "mine.jsonl": (None, "accuracy"), "q.csv": ("numeric", "accuracy")}
     assert Source("q.csv", columns="prompt=question,completion=answer").task.judge is None
     assert Source("mine.jsonl", format="gsm8k").task.judge == "numeric"

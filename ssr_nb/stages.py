@@ -22,7 +22,7 @@ from .models import LanguageModel, describe, load_model
 from .records import Example, Score, read_json, read_records, write_json, write_records
 from .splits import assert_disjoint
 from .statistics import Figure, estimate
-from .tables import visible
+from .tables import spelt_out
 from .tasks import judge_for, metric_for, read_source, rewording_named
 from .train import train
 
@@ -186,12 +186,12 @@ def run_stages(config: Comparison, folder: str | Path, say=print, lm: LanguageMo
 def stage_lines(summary: dict[str, Any]) -> Iterator[str]:
     "The matrices as lines for a terminal, in points, and what the later stages did to each earlier task."
     for chain in summary["chains"]:
-        yield (f"{visible(chain['method'])} at {chain['learning_rate']:g}, {chain['seeds']} seed{'s' * (chain['seeds'] != 1)}"
-               .ljust(28) + "".join(f"{visible(name):>12}" for name in summary["columns"]))
+        yield (f"{spelt_out(chain['method'])} at {chain['learning_rate']:g}, {chain['seeds']} seed{'s' * (chain['seeds'] != 1)}"
+               .ljust(28) + "".join(f"{spelt_out(name):>12}" for name in summary["columns"]))
         for name, row in zip(["base model", *(f"after {stage}" for stage in summary["stages"])], chain["matrix"]):
-            yield f"  {visible(name)}".ljust(28) + "".join(f"{100 * cell[0]:12.1f}" for cell in row)
+            yield f"  {spelt_out(name)}".ljust(28) + "".join(f"{100 * cell[0]:12.1f}" for cell in row)
         for name, (mean, *ends) in chain["left"].items():
-            yield (f"  {visible(name)}, from its own stage to the end: {100 * mean:+.1f} points "
+            yield (f"  {spelt_out(name)}, from its own stage to the end: {100 * mean:+.1f} points "
                    f"({' to '.join(f'{100 * end:+.1f}' for end in ends)})")
 
 

@@ -478,12 +478,9 @@ def _trained(targets: list[Target], rows: list[dict], lm: LanguageModel, out: st
 
 # %% ../nbs/07a_train.ipynb #21025f53
 def _check_renewal(settings: TrainingSettings, renewal: Renewal | None, watch: Watch | None) -> None:
-    if settings.renew and renewal is None:
-        raise ValueError(f"found renew={settings.renew} without a renewal; expected what makes the targets anew: see "
-                         "ssr_nb.methods.renewal_of")
-    if settings.renew and watch:
-        raise ValueError(f"found a probe of a training whose targets are made anew (renew={settings.renew}); expected one of "
-                         "the two: what a probe compares would change on the way")
+    if settings.renew and (watch or renewal is None):
+        found = "with a probe, whose measure would change on the way" if watch else "without a renewal (methods.renewal_of)"
+        raise ValueError(f"found renew={settings.renew} {found}; expected what makes the targets anew, and no probe")
 
 
 def train(targets: list[Target], lm: LanguageModel, out: str | Path | None = None,

@@ -138,7 +138,7 @@ def test_a_comparison_crosses_methods_with_adapters_and_a_run_may_gain_one(tmp_p
     lines = []
     more = compare(a_comparison(methods=["sft", "wise", "lines", "intruders"], adapter=["lora", "mlp-lora"]), tmp_path, say=lines.append)
     names = [f"{method}{at}" for method in ("sft", "wise", "lines", "intruders") for at in ("", "@mlp-lora")]
-    assert [arm["method"] for arm in more["arms"]] == ["base", *names] and list(more["mixes"]) == names
+    assert [arm["method"] for arm in more["arms"]] == ["base", *sorted(names)] and list(more["mixes"]) == names
     assert more["adapters"]["mlp-lora"] < more["adapters"]["lora"]
     assert any(line.startswith("weights to train: lora ") for line in lines) and any("7 arms to run" in line for line in lines)
     record = read_json(tmp_path / "arms" / "wise@mlp-lora-0.001-0" / "adapter" / "training.json")

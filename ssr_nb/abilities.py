@@ -147,6 +147,14 @@ for _task in ABILITY_TASKS:
 PASSAGE_SPLITS = ("train", "validation", "test")
 
 
+def _load_passages(split: str, n: int | None, seed: int, part: str) -> list[Example]:
+    return passages(split, n)
+
+
+TASKS.add(Task("passages", _load_passages, "contains", splits=PASSAGE_SPLITS, max_new_tokens=48,
+               summary="our own short passages, half of the questions without an answer"), own=True)
+
+
 def passages(split: str = "train", n: int | None = None) -> list[Example]:
     """The questions on our own passages, the first `n` of a split; its group is the topic, which comes round again only
     after all others. Gold is NOT_SAID where the passage has no answer."""
@@ -156,14 +164,6 @@ def passages(split: str = "train", n: int | None = None) -> list[Example]:
     for example in examples:
         example.completion = example.completion if example.answerable else NOT_SAID
     return examples[:n]
-
-
-def _load_passages(split: str, n: int | None, seed: int, part: str) -> list[Example]:
-    return passages(split, n)
-
-
-TASKS.add(Task("passages", _load_passages, "contains", splits=PASSAGE_SPLITS, max_new_tokens=48,
-               summary="our own short passages, half of the questions without an answer"), own=True)
 
 # %% ../nbs/02e_abilities.ipynb #173146f7
 def _counts(verdicts: list[Verdict], answers: list[Response]) -> dict[str, Any]:

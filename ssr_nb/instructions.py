@@ -403,6 +403,9 @@ def _echoes(example: Example, answer: str) -> bool:
     return len(said) >= 3 and not wanted and f" {' '.join(said)} " in f" {' '.join(asked)} "
 
 
+JUDGES.add(Judge("instructions", lambda: instructions, "the instructions that a rule can check are kept"), own=True)
+
+
 def instructions(example: Example, answer: str) -> Verdict:
     """The answer keeps all instructions of the prompt that a rule can check."""
     checks = checks_of(example, answer)
@@ -416,6 +419,3 @@ def instructions(example: Example, answer: str) -> Verdict:
     kept = (len(checks) - len(broken) - len(doubts)) / len(checks)
     reason = "; ".join(f"{name}: {check.found}" for name, check in broken or doubts) or "all instructions kept"
     return Verdict(example.id, label, None if label == "unparsed" else kept, reason, "instructions")
-
-
-JUDGES.add(Judge("instructions", lambda: instructions, "the instructions that a rule can check are kept"), own=True)

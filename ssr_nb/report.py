@@ -36,6 +36,9 @@ LOOKS = {  # method: colour, marker, line style
     "own-style": ("#EE99AA", "H", "--"), "ssr-soft": ("#EE3377", "$S$", "-"),
     "replay-kl": ("#661100", "$RK$", "--"), "eaft": ("#88CCEE", "$H$", "-."), "mask-target": ("#6699CC", "$T$", "-."),
     "asft": ("#BBCC33", "$F$", "-."), "ssr-eaft": ("#004488", "$SH$", "-"),
+    "flow": ("#1B7837", "$W$", "-."), "selfaug": ("#762A83", "$Q$", "-."), "guided": ("#B8860B", "$G$", "--"),
+    "self-replay": ("#A50026", "$RP$", "--"), "ssr-iterative": ("#2166AC", "$I$", "-"), "lines": ("#C51B7D", "$L$", ":"),
+    "intruders": ("#8073AC", "$N$", ":"),
 }
 OTHER_COLOURS = ("#666666", "#8C564B", "#9A9A9A", "#5C4033", "#444444")
 OTHER_MARKS = ("$A$", "$B$", "$C$", "$E$", "$K$", "$M$", "$R$")

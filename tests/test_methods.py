@@ -608,7 +608,7 @@ def test_settings_that_make_no_sense_are_refused(wrong):
 
 
 def test_what_a_method_decides_is_no_option_of_the_command_line():
-    assert {f.name for f in fields(TrainingSettings) if not flag_of(f)} == {"loss", "beta", "scale", "teacher_prompt",
+    assert {f.name for f in fields(TrainingSettings) if not flag_of(f)} == {"loss", "beta", "scale", "after", "renew", "teacher_prompt",
                                                                             "sample_tokens"}
 
 

@@ -12,8 +12,6 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from sentencex import get_sentence_boundaries
-
 from .formats import SQUAD_PROMPT, Reading, squad_example
 from .grounded import PUBLISHED, data_folder, published_rows
 from .reading import normalize_answer
@@ -31,6 +29,8 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
     >>> [text[a:b] for text in ["J. S. Bach paid 2.5 thalers. Why?"] for a, b in sentence_spans(text)]
     ['J. S. Bach paid 2.5 thalers.', 'Why?']
     """
+    from sentencex import get_sentence_boundaries  # here and not above: few who import this module cut passages
+
     spans: list[tuple[int, int]] = []
     for line in re.finditer(r"[^\n]+", text):
         first = len(spans)

@@ -12,7 +12,7 @@ from ssr_nb.cli import app, main
 from ssr_nb.records import Example, Response, Score, Target, Verdict, read_records, write_records
 
 COMMANDS = ["respond", "judge", "calibrate", "rehearse", "train", "evaluate", "benchmark", "card", "merge", "compare",
-            "demo", "real", "gate", "report", "models", "env"]
+            "demo", "real", "gate", "report", "models", "env", "forecast"]
 
 
 def ssr(*arguments, ok=True):

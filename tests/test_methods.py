@@ -26,7 +26,7 @@ from ssr_nb.rehearse import METHODS, Method, beyond_rules, method_named, mix, re
 from ssr_nb.respond import completion_logprobs, respond
 from ssr_nb.splits import same_prompt
 from ssr_nb.settings import TrainingSettings
-from ssr_nb.train import COMPLETE, EpochOrder, TooLong, _trainer, encode, encode_all, mark_of, train
+from ssr_nb.train import COMPLETE, LATER, EpochOrder, TooLong, _trainer, encode, encode_all, mark_of, train
 
 EXAMPLES = [Example(f"where is thing {i} ?", f"gold {i}", id=f"q{i}") for i in range(5)]
 #            own right   own wrong, paraphrase right   nothing right   rewrite talks of gold   cut off
@@ -616,7 +616,7 @@ def test_the_fingerprint_of_a_training_is_that_of_its_settings(base, golds):
     "What is in a fingerprint must keep its name and its kind, or runs of an older release would begin anew."
     from ssr_nb.settings import TEACHER_PROMPT
 
-    later = {"order"}  # settings that came afterwards are in it only where they change something
+    later = {"order", *LATER}  # settings that came afterwards are in it only where they change something
     assert repr({k: v for k, v in asdict(TrainingSettings()).items() if k not in later}) == repr({
         "learning_rate": 2e-4, "epochs": 3, "steps": None, "batch_size": 16, "accumulation": 1, "warmup": 0.05,
         "weight_decay": 0.0, "max_length": 2048, "rank": 8, "alpha": 16, "dropout": 0.0, "seed": 0, "checkpoint_every": 50,
@@ -757,7 +757,7 @@ def test_a_method_is_applied_as_its_parts_are(base, golds):
         targets = add_replay(targets, replay, row.replay) if row.replay else targets
         targets = mask_surprising(targets, base, row.mask_above) if row.mask_above else targets
         assert applied.targets == targets and applied.mix == mix(examples, targets, *own), name
-        assert applied.settings == replace(start, loss=row.loss, beta=row.beta, scale=row.scale,
+        assert applied.settings == replace(start, loss=row.loss, beta=row.beta, scale=row.scale, after=row.after, renew=row.renew,
                                            teacher_prompt=REWORDINGS["micro"].teacher), name
         halves = prepare_training(name, make_targets(name, examples, given), base, start, REWORDINGS["micro"])
         assert halves == (applied.targets, applied.settings), "from the command line it comes in two halves"

@@ -222,7 +222,7 @@ def test_the_example_configuration_runs_on_a_tiny_model(published_files, tmp_pat
     summary = compare(small, tmp_path / "run", say=lambda line: None)
     assert {arm["method"] for arm in summary["arms"]} == {"base", "sft", "ssr", "replay"}
     assert summary["figures"]["nats (text)"]["items"] == 16
-    assert list(zip(asked, rooms))[:4] == [(8, 48), (160, 256), (16, 48), (2, 384)], "passages, replay, target, instructions"
+    assert list(zip(asked, rooms))[:4] == [(8, 48), (160, 256), (16, 48), (6, 256)], "passages, replay, target, three suites of equal room"
 
 
 def test_real_articles(monkeypatch):

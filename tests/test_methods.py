@@ -15,7 +15,7 @@ from ssr_nb.compare import arm_folder, compare
 from ssr_nb.comparison import Comparison, check, load_data, read_comparison, replay_prompts, row_of, trained_as
 from ssr_nb.losses import IGNORED, LOSSES, PRIVATE, Loss, asked_by, forward_kept, kl_to_base, one_pass_loss, private
 from ssr_nb.methods import (Answers, add_replay, apply_method, gather_answers, make_targets, mask_surprising,
-                            own_answers, prepare_training, replay_count, replay_targets, reword, settings_for)
+                            own_answers, prepare_training, replay_count, replay_targets, reword, settings_for, weigh_rows)
 from ssr_nb.tasks import REWORDINGS, Rewording
 from ssr_nb.microworld import general_examples, in_your_own_words, target_examples
 from ssr_nb.adapters import add_lora, load_adapter, remove_lora, save_adapter, scale_adapter
@@ -756,6 +756,7 @@ def test_a_method_is_applied_as_its_parts_are(base, golds):
         targets = rule_targets(row, examples, own, paraphrases=own, rewrites=own)
         targets = add_replay(targets, replay, row.replay) if row.replay else targets
         targets = mask_surprising(targets, base, row.mask_above) if row.mask_above else targets
+        targets = weigh_rows(targets, base) if row.weighs else targets
         assert applied.targets == targets and applied.mix == mix(examples, targets, *own), name
         assert applied.settings == replace(start, loss=row.loss, beta=row.beta, scale=row.scale, after=row.after, renew=row.renew,
                                            teacher_prompt=REWORDINGS["micro"].teacher), name

@@ -84,7 +84,7 @@ slides: $(VENV)/.ready-to-publish
 	@$(BIN)/python docs/slides.py
 
 benchmarks: $(VENV)/.ready-to-develop
-	@for script in $(filter-out %/machine.py %/base_models.py,$(wildcard benchmarks/*.py)); do \
+	@for script in $(filter-out %/machine.py %/base_models.py %/dtypes.py,$(wildcard benchmarks/*.py)); do \
 	  echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 # Three base models from three seeds, and the chief comparison on each: most of an hour.

@@ -1,7 +1,7 @@
 """Does bfloat16 change what is measured? The same items of a finished comparison, answered by the base model and by its tuned
 models in bfloat16 and in float32.
 
-    python benchmarks/dtypes.py runs/smollm2 --items 100
+    python benchmarks/dtypes.py runs/squad --items 100      (from the folder in which the run was made)
 
 The adapters are those of the run, as they were trained. Writes dtypes.json, which 14_real_models shows: for each model and
 type the share of right answers, and how many answers are the same to the letter."""

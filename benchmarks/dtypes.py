@@ -3,7 +3,7 @@ models in bfloat16 and in float32.
 
     python benchmarks/dtypes.py runs/squad --items 100      (from the folder in which the run was made)
 
-The adapters are those of the run, as they were trained. Writes dtypes.json, which 14_real_models shows: for each model and
+The adapters are those of the run, as they were trained. Writes dtypes.json: for each model and
 type the share of right answers, and how many answers are the same to the letter."""
 
 import argparse

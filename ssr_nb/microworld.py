@@ -322,7 +322,7 @@ def compare(rng: random.Random) -> Question:
     word, one, other = rng.choice([("more", high, low), ("less", low, high)])
     first, second = rng.sample([low, high], 2)
     question = rng.choice([f"which is {word} , {first} or {second} ?", f"is {first} or {second} {word} ?"])
-    return Question("compare", question, f"{one} is {word} than {other} .", str(one), str(one),
+    return Question("compare", question, f"{one} is {word} than {other} .", str(one), [str(one), word, str(other)],
                     f"compare {low} {high}")
 
 # %% ../nbs/01_microworld.ipynb #88653613
@@ -423,12 +423,17 @@ def _right_kind(key: str, words: list[str]) -> tuple[bool, str]:
             else _compared(sorted(set(_among(words, "kind"))), [key]))
 
 
+def _right_comparison(key: list[str], words: list[str]) -> tuple[bool, str]:
+    found = [word for word in words if word in _WORDS["number"] or word in ("more", "less")]
+    return _compared(found, key[:1] if len(found) == 1 else key)
+
+
 RULES: dict[str, Callable[[Any, list[str]], tuple[bool, str]]] = {
     "passage": _right_place, "check": _last_of("verdict"), "fact": _right_entry, "hop": _right_entry,
     "sum": _last_of("number"), "sort": lambda key, words: _compared(_among(words, "number"), key),
     "copy": lambda key, words: _compared(_among(words, "listed"), key),
     "reverse": lambda key, words: _compared(_among(words, "listed"), key),
-    "category": _right_kind, "compare": lambda key, words: _compared(_among(words, "number")[:1], [key]),
+    "category": _right_kind, "compare": _right_comparison,
     "count": lambda key, words: _compared(_among(words, "number"), key)}
 
 # %% ../nbs/01_microworld.ipynb #66349e14

@@ -77,6 +77,15 @@ def test_a_place_is_right_alone(answer, ok):
     assert right(example, answer)[0] is ok
 
 
+@pytest.mark.parametrize("answer, ok", [
+    ("45", True), ("45 is more than 12 .", True), ("45 is more .", False), ("45 is more than 45 .", False),
+    ("45 is less than 12 .", False), ("45 is more than 13 .", False), ("12 is less than 45 .", False), ("45 12", False),
+    ("45 45", False), ("45 is more than 12 , 12 is more than 45 .", False), ("more", False), ("", False)])
+def test_a_comparison_is_right_as_a_whole(answer, ok):
+    example = Example("which is more , 12 or 45 ?", "45 is more than 12 .", extra={"skill": "compare", "key": ["45", "more", "12"]})
+    assert right(example, answer)[0] is ok
+
+
 @pytest.mark.parametrize("extra", [{}, {"skill": "passage"}, {"skill": "poem", "key": "x"}])
 def test_a_stranger_is_an_error_and_not_a_wrong_answer(extra):
     with pytest.raises(ValueError, match="expected a micro-world example"):

@@ -75,6 +75,7 @@ def test_the_command_in_two_processes_is_the_command_in_one(tmp_path):
     assert done.stdout.count("10 steps on 60 targets") == done.stdout.count("tokens of gold") == 1, "said once"
 
 
+@pytest.mark.slow
 def test_every_loss_and_a_run_that_was_killed_in_two_processes(tmp_path):
     script, two = ROOT / "tests" / "distributed_training.py", tmp_path / "two"
     assert launched(script, two).returncode != 0, "the last training was to be killed"

@@ -528,20 +528,22 @@ def test_both_backends_learn_the_same(tmp_path):
         pytest.skip("Unsloth is not installed")
     code = """
 import json, sys
-from ssr_nb.microworld import target_examples
 from ssr_nb.machine import set_threads
 from ssr_nb.models import load_model
-from ssr_nb.records import Target
+from ssr_nb.records import read_records, Target
 from ssr_nb.settings import TrainingSettings
 from ssr_nb.train import train
 set_threads(1)
-golds = [Target(e.id, e.prompt, e.completion, "gold", e.extra) for e in target_examples(32, "train")]
 settings = TrainingSettings(learning_rate=3e-3, steps=6, batch_size=4, accumulation=2, warmup=0)
-print(json.dumps(train(golds, load_model("microworld", sys.argv[1], "cpu"), settings=settings, progress=False).losses))
+print(json.dumps(train(read_records("golds.jsonl", Target), load_model("microworld", "unsloth", "cpu"), settings=settings,
+                       progress=False).losses))
 """
-    found = [json.loads(subprocess.run([sys.executable, "-c", code, backend], capture_output=True, text=True, cwd=tmp_path)
-                        .stdout.splitlines()[-1]) for backend in ("transformers", "unsloth")]
-    assert len(found[0]) == 6 and found[0] == pytest.approx(found[1], rel=1e-3)
+    golds = [Target(e.id, e.prompt, e.completion, "gold", e.extra) for e in target_examples(32, "train")]
+    write_records(tmp_path / "golds.jsonl", golds)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    ours = train(golds, load_model("microworld", "transformers", "cpu"), progress=False, settings=TrainingSettings(
+        learning_rate=3e-3, steps=6, batch_size=4, accumulation=2, warmup=0)).losses
+    assert len(ours) == 6 and json.loads(done.stdout.splitlines()[-1]) == pytest.approx(ours, rel=1e-3), done.stderr
 
 
 @pytest.mark.parametrize("name", PRIVATE)

@@ -291,6 +291,7 @@ def both_sides_are_shown(ran: nbformat.NotebookNode) -> bool:
 # --- each tutorial, run
 
 
+@pytest.mark.slow
 def test_quickstart(tmp_path):
     ran, folder = run_tutorial("01_quickstart", tmp_path)
     run = folder / "run"
@@ -337,6 +338,7 @@ def test_the_paper_is_the_paper_s():
     assert set(chosen["BENCHMARKS"]) == set(PAPER_BENCHMARKS)
 
 
+@pytest.mark.slow
 def test_the_paper(tmp_path):
     ran, folder = run_tutorial("03_the_paper", tmp_path)
     run = folder / "run"
@@ -364,6 +366,7 @@ def test_the_paper(tmp_path):
     assert (run / "merged" / "config.json").is_file() and complaints(ran) == [] and both_sides_are_shown(ran)
 
 
+@pytest.mark.slow
 def test_gsm8k(tmp_path):
     ran, folder = run_tutorial("04_gsm8k", tmp_path)
     run, methods = folder / "run", ("sft", "ssr", "s3ft", "sdft")

@@ -1,6 +1,8 @@
 # make demo   the whole method on the embedded default
 # make real   the same on a real chat model of 135 million parameters
-# make test   everything that must hold
+# make test   the tests, the doctests, and the notebooks that take seconds; in under ten minutes
+# make test-notebooks   every notebook, the long ones too
+# make test-slow   the cells and tests that are marked slow
 # make lab    JupyterLab on the notebooks
 # make site   the notebooks as a web site, in _site: opens from the folder, without a network
 # make slides the lessons as slides, in _slides
@@ -15,7 +17,7 @@ MADE_FROM := constraints.txt settings.ini setup.py pyproject.toml
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 pinned = $$(grep '^$(1)==' constraints.txt)
 
-.PHONY: help demo real test test-slow lab export readme site slides benchmarks base-models exercises student class-zip
+.PHONY: help demo real test test-notebooks test-slow lab export readme site slides benchmarks base-models exercises student class-zip
 
 help:
 	@sed -n '/^# /!q;s/^# //p' Makefile
@@ -60,10 +62,16 @@ test: export OMP_NUM_THREADS ?= 1
 test: $(VENV)/.ready-to-develop
 	@echo "== the export is current, the notebooks are clean, the README is current"
 	@$(BIN)/python -m pytest -q tests/test_project.py
-	@echo "== every notebook runs and prints what it keeps, each in a process of its own: what one adds to a table, another must not find"
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/run_notebook.py nbs --jobs 2
+	@echo "== the notebooks that take seconds run and print what they keep"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/run_notebook.py nbs --jobs 2 --short
 	@echo "== tests and doctests"
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=8 --doctest-modules ssr_nb tests --ignore tests/test_project.py
+
+# Each in a process of its own: what one adds to a table, another must not find.
+test-notebooks: export OMP_NUM_THREADS ?= 1
+test-notebooks: $(VENV)/.ready-to-develop
+	@echo "== every notebook runs and prints what it keeps"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/run_notebook.py nbs --jobs 2
 
 # The cells and tests that take minutes (none needs a GPU unless it says so).
 test-slow: $(VENV)/.ready-to-develop

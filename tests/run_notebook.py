@@ -1,7 +1,9 @@
 """Runs notebooks as nbdev_test does, and compares what they print with the outputs that they keep.
 
     python tests/run_notebook.py nbs/06_rehearse.ipynb [--flags slow]
-    python tests/run_notebook.py nbs --jobs 2
+    python tests/run_notebook.py nbs --jobs 2 [--short]
+
+With `--short` those named in tests/long_notebooks.txt are passed over, and their number is printed.
 
 Each runs in a process of its own: what one adds to a table, another must not find. Where there are several, that process
 is forked from one that has PyTorch and the other large libraries loaded, which takes longer than most notebooks do; what
@@ -38,6 +40,12 @@ def varying(notebook: str) -> set[str]:
     "The cells of a notebook whose words differ from run to run."
     lines = (ROOT / "tests" / "varying_outputs.txt").read_text(encoding="utf-8").splitlines()
     return {line.split()[1] for line in lines if line.startswith(f"{notebook} ")}
+
+
+def long_ones() -> set[str]:
+    "The notebooks that compute for long."
+    lines = (ROOT / "tests" / "long_notebooks.txt").read_text(encoding="utf-8").splitlines()
+    return {line.strip() for line in lines if line.strip() and not line.startswith("#")}
 
 
 def text_of(outputs: list[dict]) -> str:
@@ -159,6 +167,8 @@ def forked(path: Path, forced: set[str], printed: Path) -> int:
 
 def run_all(paths: list[Path], forced: set[str], jobs: int) -> list[Path]:
     "Run notebooks, so many side by side, the largest first; those that failed."
+    if not paths:
+        return []
     if "hub" not in forced:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when the libraries are loaded
     for library in LARGE:
@@ -182,9 +192,14 @@ if __name__ == "__main__":
     parser.add_argument("notebook", type=Path, nargs="+", help="notebooks, or folders of them")
     parser.add_argument("--flags", nargs="*", default=[])
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--short", action="store_true", help="without those that compute for long")
     asked = parser.parse_args()
     notebooks = [found for given in asked.notebook for found in (
         [given] if given.is_file() else sorted(p for p in given.rglob("*.ipynb") if not any(s.startswith(".") for s in p.parts)))]
+    if asked.short:
+        short = [path for path in notebooks if path.stem not in long_ones()]
+        print(f"notebooks that compute for long, passed over (make test-notebooks runs them): {len(notebooks) - len(short)}")
+        notebooks = short
     if len(notebooks) == 1:
         sys.exit(report(notebooks[0], set(asked.flags)))
     if failed := run_all(notebooks, set(asked.flags), asked.jobs):

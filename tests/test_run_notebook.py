@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from run_notebook import long_ones
+
 ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "tests" / "run_notebook.py"
 
@@ -88,6 +90,15 @@ def test_a_library_that_is_loaded_already_counts_when_it_is_asked_for():
     code = ("import sys\nsys.path.insert(0, 'tests')\nimport run_notebook, colorsys\n"
             "asked = run_notebook.watch_for('colorsys')\nprint(asked())\nimport colorsys\nprint(asked())")
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT).stdout.split() == ["False", "True"]
+
+
+def test_long_notebooks_exist_and_are_passed_over_where_one_asks_for_short_ones(tmp_path):
+    stems = {path.stem for path in (ROOT / "nbs").rglob("*.ipynb")}
+    assert long_ones() and long_ones() <= stems
+    notebook(tmp_path, ("1 / 0", ""))
+    (tmp_path / "made.ipynb").rename(tmp_path / f"{min(long_ones())}.ipynb")
+    done = subprocess.run([sys.executable, str(SCRIPT), str(tmp_path), "--short"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0 and done.stdout.strip().endswith("(make test-notebooks runs them): 1")
 
 
 def test_exempt_cells_exist():

@@ -7,7 +7,7 @@
 # make site   the notebooks as a web site, in _site: opens from the folder, without a network
 # make slides the lessons as slides, in _slides
 # make student   the project as students get it, in student/: lessons without outputs, no solutions
-# make class-zip   the same with all packages in class.zip, for a class without a network
+# make class-zip   the same with all packages in class.zip, for a class without a network (FOR=windows: for Windows laptops)
 # Each makes the environment that it needs, in .venv, when it is absent or older than what it is made from.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -92,7 +92,7 @@ slides: $(VENV)/.ready-to-publish
 	@$(BIN)/python docs/slides.py
 
 benchmarks: $(VENV)/.ready-to-develop
-	@for script in $(filter-out %/machine.py %/base_models.py %/dtypes.py,$(wildcard benchmarks/*.py)); do \
+	@for script in $(filter-out %/machine.py %/base_models.py %/lessons.py %/dtypes.py,$(wildcard benchmarks/*.py)); do \
 	  echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 # Three base models from three seeds, and the chief comparison on each: most of an hour.
@@ -107,4 +107,4 @@ student: $(VENV)/.ready-to-use
 	@rm -rf student && $(BIN)/python tools/course.py student student
 
 class-zip: $(VENV)/.ready-to-use
-	@$(BIN)/python tools/course.py class-zip class.zip
+	@$(BIN)/python tools/course.py class-zip $(or $(OUT),class.zip) --for $(or $(FOR),this)

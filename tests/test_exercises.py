@@ -196,3 +196,30 @@ def test_the_zip_for_a_class_has_a_start_for_each_system(tmp_path):
     names = set(zipfile.ZipFile(class_zip(tmp_path / "class.zip", wheels=False)).namelist())
     assert {"ssr_nb_class/start.sh", "ssr_nb_class/start.bat", "ssr_nb_class/nbs/lessons/1_own_answers.ipynb"} <= names
     assert not [n for n in names if "solutions" in n or "teacher" in n]
+
+
+def wheel(folder: Path, name: str, version: str, *needs: str) -> None:
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as packed:
+        packed.writestr(f"{name}-{version}.dist-info/METADATA", "\n".join(
+            ["Metadata-Version: 2.1", f"Name: {name}", *(f"Requires-Dist: {need}" for need in needs), "", "Requires-Dist: of the text"]))
+
+
+def test_a_zip_for_windows_has_what_windows_alone_needs(tmp_path):
+    "pip goes by the machine on which it runs, so what another system needs is looked up in the wheels."
+    from course import WINDOWS, lacking
+    wheel(tmp_path, "bars", "4.70", 'colorama>=0.4; platform_system == "Windows"', 'curses; sys_platform != "win32"',
+          'jupyter; extra == "notebook"', "hub-tools[fast]<2")
+    wheel(tmp_path, "hub_tools", "2.1", 'speedups; extra == "fast"', "plain")
+    assert lacking(tmp_path, WINDOWS) == ["colorama>=0.4", "hub-tools<2", "speedups", "plain"], "2.1 isn't below 2, and has gone"
+    wheel(tmp_path, "hub_tools", "1.9", 'speedups; extra == "fast"')
+    for name in ("colorama", "speedups"):
+        wheel(tmp_path, name, "1.0")
+    assert lacking(tmp_path, WINDOWS) == []
+    assert lacking(tmp_path, {**WINDOWS, "sys_platform": "linux", "platform_system": "Linux"}) == ["curses"]
+
+
+def test_what_starts_a_lesson_on_windows_stops_at_the_first_failure(tmp_path):
+    from course import class_zip
+    with zipfile.ZipFile(class_zip(tmp_path / "class.zip", wheels=False)) as packed:
+        lines = packed.read("ssr_nb_class/start.bat").decode().splitlines()
+    assert len(lines) == 4 and all(line.endswith("|| exit /b 1") for line in lines) and ".venv\\Scripts\\jupyter" in lines[-1]

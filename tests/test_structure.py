@@ -101,3 +101,37 @@ def test_importing_any_module_leaves_the_first_import_to_unsloth():
             "    early = {'transformers', 'trl', 'peft'} & set(sys.modules)\n    assert not early, (name, early)")
     done = subprocess.run([sys.executable, "-c", code, *[p.stem for p in MODULES]], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-500:]
+
+
+def is_picture(output: dict) -> bool:
+    data = output.get("data", {})
+    return any(kind.startswith("image/") for kind in data) or "<svg" in "".join(data.get("text/html", ""))
+
+
+def is_drawn(cell: dict) -> bool:
+    "Whether a cell has a picture, or draws one when it runs."
+    code = code_of(cell)
+    return any(map(is_picture, cell.get("outputs", []))) or "ssr_nb.pictures import" in code or cell["cell_type"] == "markdown" and "![" in "".join(cell["source"])
+
+
+@pytest.mark.parametrize("path", STAGES, ids=lambda p: p.stem)
+def test_a_stage_has_a_picture(path):
+    assert any(map(is_drawn, cells(path))), f"{path.name}: found no picture; expected one that shows the idea of the stage"
+
+
+@pytest.mark.parametrize("path", STAGES, ids=lambda p: p.stem)
+def test_a_stage_is_prose_rather_than_a_wall_of_code(path):
+    "Nearly three words to a line of code: the words that explain it, beside docstrings and comments."
+    words = sum(len("".join(cell["source"]).split()) for cell in cells(path) if cell["cell_type"] == "markdown")
+    lines = sum(map(size, cells(path)))
+    assert words >= 2.8 * lines, f"{path.name}: {words} words to {lines} lines of code"
+
+
+@pytest.mark.parametrize("path", STAGES, ids=lambda p: p.stem)
+def test_what_a_cell_prints_is_read(path):
+    "After an output stands a sentence that says what to see in it; a page may have a few that speak for themselves."
+    found = cells(path)
+    unread = [code_of(cell).splitlines()[0] for cell, after in zip(found, [*found[1:], None])
+              if cell.get("outputs") and not exports(cell) and not code_of(cell).startswith(("%%writefile", "print(help_of", "said = help_of"))
+              and (after is None or after["cell_type"] == "code" or re.match(r"#+ ", "".join(after["source"])))]
+    assert len(unread) <= 2, f"{path.name}: nothing is said about the outputs of {unread}"

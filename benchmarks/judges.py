@@ -4,11 +4,14 @@
 holds a row of the data sets: an item is named by a hash of its question (with passage and answer), and where an answer quotes
 25 characters or more of question or passage, the place in it stands there instead. So the publishers' files are needed:
 
-    python benchmarks/judges.py --squad dev-v2.0.json --solutions example_model_solutions.jsonl
+    python benchmarks/judges.py --squad dev-v2.0.json --gsm8k test.jsonl --solutions example_model_solutions.jsonl
 
 (https://rajpurkar.github.io/SQuAD-explorer and https://github.com/openai/grade-school-math; the last one holds answers of
 two large models to GSM8K, labelled by its publishers). A part whose file isn't given is kept as it was. Writes
 judges/summary.json, which 05d shows, and judges/verdicts.json.
+
+The verdicts of the small language model as judge are kept there, too, since they take a model. With `--judge-model FOLDER`
+they are made again, on the same answers; its replies, which quote the data sets, go to the file that `--replies` names.
 """
 
 import argparse
@@ -21,7 +24,7 @@ from difflib import SequenceMatcher
 from pathlib import Path
 
 from ssr_nb.calibrate import confusion, kappa, precision, recall
-from ssr_nb.formats import load_solutions
+from ssr_nb.formats import gsm8k_example, load_solutions
 from ssr_nb.judge import judge
 from ssr_nb.records import Example, Response, Verdict, iterate_lines, key_of
 
@@ -32,6 +35,7 @@ PROMPTS = {
     "bare": "{passage}\n\n{question}",
     "one sentence": "Answer the question from the passage in one short sentence.\n\nPassage: {passage}\n\n"
                     "Question: {question}",
+    "question": "{question}",
 }
 REFUSAL = "The question can't be answered from the passage."
 QUOTED = 25  # so many characters of question or passage in an answer are a quotation
@@ -45,6 +49,7 @@ class Item:
     passage: str
     answers: list[str]
     answerable: bool = True
+    solution: str = ""
 
 
 def key(*texts: str) -> str:
@@ -77,6 +82,15 @@ def squad_items(path: str | Path) -> dict[str, Item]:
     return items
 
 
+def gsm8k_items(path: str | Path) -> dict[str, Item]:
+    "The questions of GSM8K with their solutions."
+    items = {}
+    for number, row in iterate_lines(path):
+        example = gsm8k_example(row, f"{path}, line {number}")
+        items[key(example.prompt, example.completion)] = Item(example.prompt, "", example.answers, solution=example.completion)
+    return items
+
+
 def folded(answer: str, item: Item) -> str:
     "An answer, in which each quotation from passage (p) or question (q) is its place there: ⟦p12:80⟧."
     for letter, text in (("p", item.passage), ("q", item.question)):
@@ -105,10 +119,11 @@ def labelled(name: str, items: dict[str, Item], file: str = "answers.jsonl") -> 
                              f"expected the publisher's file of {name}")
         item, id = items[row["item"]], f"{row['model']} {row['prompt']} {row['item']}"
         examples[id] = Example(PROMPTS[row["prompt"]].format(passage=item.passage, question=item.question),
-                               item.answers[0] if item.answers else REFUSAL, id=id, answers=item.answers,
+                               item.solution or next(iter(item.answers), REFUSAL), id=id, answers=item.answers,
                                answerable=item.answerable)
         more = {k: row[k] for k in ("right", "part", "model", "sample") if k in row}
-        responses.append(Response(id, unfolded(row["said"], item), row["finish_reason"], extra=more))
+        responses.append(Response(id, unfolded(row["said"], item), row["finish_reason"], row.get("logprob"),
+                                  row.get("tokens"), extra=more))
     return list(examples.values()), responses
 
 
@@ -129,9 +144,10 @@ def summed(verdicts: list[Verdict], answers: list[Response]) -> dict:
             "kappa": round(agreement, 3) if agreement == agreement else None}
 
 
-def verdicts_of(name: str, examples: list[Example], answers: list[Response]) -> dict[str, str]:
+def verdicts_of(name: str | dict, examples: list[Example], answers: list[Response]) -> dict[str, str]:
     "The labels that a judge gives, by id."
-    return {v.id: v.label for v in judge(examples, answers, name)}
+    asked = {answer.id for answer in answers}
+    return {v.id: v.label for v in judge([e for e in examples if e.id in asked], answers, name)}
 
 
 def agreeing(examples: list[Example], answers: list[Response], samples: list[Response], wanted: int) -> dict[str, str]:
@@ -155,6 +171,39 @@ def rows_for(title: str, name: str, verdicts: dict[str, dict[str, str]], answers
     return found
 
 
+LIKELY = (-0.7, -0.5, -0.3)
+
+
+def with_likelihood(rule: str, examples: list[Example], answers: list[Response]) -> dict[str, dict[str, str]]:
+    "A rule joined with the likelihood of the answer to the model that gave it, at several thresholds."
+    return {f"{rule}, likely at {least:g}": verdicts_of({"name": "likely", "rule": rule, "at_least": least}, examples, answers)
+            for least in LIKELY}
+
+
+SMALL = {"llm (a small model)": {"prompts": str(HERE / "short_prompts.yaml"), "max_new_tokens": 8}}
+
+
+def of_small_model(kept: dict[str, dict[str, str]], examples: list[Example], answers: list[Response],
+                   given: argparse.Namespace) -> dict[str, dict[str, str]]:
+    "The labels of the small language model as judge: those kept, or made again on the same answers."
+    found = {}
+    for name, options in SMALL.items():
+        labels = kept.get(name, {})
+        if given.judge_model and labels:
+            replies = {"replies": given.replies} if given.replies else {}
+            labels = verdicts_of({"name": "llm", "model": given.judge_model, "dtype": "bfloat16"} | options | replies, examples,
+                                 [answer for answer in answers if answer.id in labels])
+        found[name] = labels
+    return found
+
+
+def joined(rule: str, second: str, verdicts: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    "A rule on the answers that a second judge has seen, alone and joined with that."
+    alone = {id: verdicts[rule][id] for id in verdicts[second]}
+    both = {id: label if label != "correct" else verdicts[second][id] for id, label in alone.items()}
+    return {f"{rule}, where the small model was asked": alone, f"{rule}, and the small model": both}
+
+
 def with_more(examples: list[Example], answers: list[Response], items: dict[str, Item]) -> dict[str, dict[str, str]]:
     "`contains` joined with agreement among samples, and alone on the same answers."
     contains, (_, samples) = verdicts_of("contains", examples, answers), labelled("squad2", items, "samples.jsonl")
@@ -163,20 +212,39 @@ def with_more(examples: list[Example], answers: list[Response], items: dict[str,
     return {"contains, where there are samples": {id: label for id, label in contains.items() if id in sampled}} | found
 
 
-def squad_rows(path: str) -> tuple[list[dict], dict[str, dict[str, str]]]:
+def by_part(answers: list[Response]) -> dict[str, list[Response]]:
+    "The answers of each model, those that rules were written with apart from the others."
+    parts: dict[str, list[Response]] = {}
+    for answer in answers:
+        parts.setdefault(f"{answer.extra['model']}, {answer.extra['part']}", []).append(answer)
+    return parts
+
+
+def squad_rows(path: str, kept: dict, given: argparse.Namespace) -> tuple[list[dict], dict[str, dict[str, str]]]:
     "The rows of SQuAD 2.0, and the verdicts."
     items = squad_items(path)
     examples, answers = labelled("squad2", items)
     verdicts = {name: verdicts_of(name, examples, answers) for name in ("exact", "squad", "contains")}
-    parts: dict[str, list[Response]] = {}
-    for answer in answers:
-        parts.setdefault(f"{answer.extra['model']}, {answer.extra['part']}", []).append(answer)
-    found = [row for title, part in parts.items() for row in rows_for(title, "squad2", verdicts, part)]
+    likely, small = with_likelihood("contains", examples, answers), of_small_model(kept, examples, answers, given)
+    parts = by_part(answers)
+    found = [row for title, part in parts.items() for row in rows_for(title, "squad2", verdicts | likely, part)]
     held_out = parts["SmolLM2-135M-Instruct, held out"]
-    return found + rows_for("SmolLM2-135M-Instruct, held out", "squad2", with_more(examples, held_out, items), held_out), verdicts
+    found += rows_for("SmolLM2-135M-Instruct, held out", "squad2", with_more(examples, held_out, items), held_out)
+    first = next(iter(SMALL))
+    return found + rows_for("both models", "squad2", small | joined("contains", first, verdicts | small), answers), verdicts | small
 
 
-def solutions_rows(path: str) -> tuple[list[dict], dict[str, dict[str, str]]]:
+def gsm8k_rows(path: str, kept: dict, given: argparse.Namespace) -> tuple[list[dict], dict[str, dict[str, str]]]:
+    "The rows of GSM8K, and the verdicts."
+    examples, answers = labelled("gsm8k", gsm8k_items(path))
+    verdicts = {name: verdicts_of(name, examples, answers) for name in ("exact", "contains", "numeric", "math")}
+    likely, small = with_likelihood("numeric", examples, answers), of_small_model(kept, examples, answers, given)
+    found = [row for title, part in by_part(answers).items() for row in rows_for(title, "gsm8k", verdicts | likely, part)]
+    first = next(iter(SMALL))
+    return found + rows_for("both models", "gsm8k", small | joined("numeric", first, verdicts | small), answers), verdicts | small
+
+
+def solutions_rows(path: str, kept: dict, given: argparse.Namespace) -> tuple[list[dict], dict[str, dict[str, str]]]:
     "The rows of the published solutions of GSM8K. Their verdicts aren't kept: the answers are the publishers'."
     examples, answers = load_solutions(path)
     for answer in answers:
@@ -191,17 +259,17 @@ def solutions_rows(path: str) -> tuple[list[dict], dict[str, dict[str, str]]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--squad")
-    parser.add_argument("--solutions")
+    for flag in ("--squad", "--gsm8k", "--solutions", "--judge-model", "--replies"):
+        parser.add_argument(flag)
     given = parser.parse_args()
     path = HERE / "summary.json"
     rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     kept = HERE / "verdicts.json"
     verdicts = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
-    for name, file, measure in (("squad2", given.squad, squad_rows),
+    for name, file, measure in (("squad2", given.squad, squad_rows), ("gsm8k", given.gsm8k, gsm8k_rows),
                                 ("gsm8k, published", given.solutions, solutions_rows)):
         if file:
-            found, verdicts[name] = measure(file)
+            found, verdicts[name] = measure(file, verdicts.get(name, {}), given)
             rows = [row for row in rows if row["set"] != name] + found
     path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     kept.write_text(json.dumps(verdicts, indent=0, sort_keys=True) + "\n", encoding="utf-8")

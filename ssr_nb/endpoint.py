@@ -270,13 +270,15 @@ def _whole_number(digits: str) -> int:
 _FILTER_WORDS = re.compile(
     r"content[_ ]?(?:filter|policy|management|moderation)|responsible ?ai|safety[_ ](?:system|polic|filter|reason|setting)"
     r"|usage polic|terms of service|moderation|flagged|guardrail|block_?reason|prohibited[_ ]content|blocked by"
-    r"|data_inspection_failed|content exists risk|(?:sensitive|inappropriate|unsafe|harmful) content", re.IGNORECASE)
+    r"|data_inspection_failed|content exists risk|(?:sensitive|inappropriate|unsafe|harmful) content|sensitive[_ ]words"
+    r"|considered high[_ ]risk|blocked (?:output|input|content)|敏感内容|不安全", re.IGNORECASE)
 _LENGTH_WORDS = re.compile(
     r"context[_ ](?:length|window|size)|maximum model length|max_model_len|exceed_context|request_too_large"
     r"|\b(?:prompt|inputs?|messages?|request|string|query|conversation)\b.{0,80}\b(?:too (?:long|large|big)|longer than)"
     r"|too many (?:input |total )?tokens|(?:tokens?|token count|length)\b.{0,60}\bexceeds?\b|exceeds? .{0,40}\btokens\b"
     r"|tokens.{0,3} \+ .{0,3}max_new_tokens|must have less than \d+ tokens|reduce the (?:length|size)|too large for model"
-    r"|string_above_max_length|(?:entity|payload) too large", re.IGNORECASE | re.DOTALL)
+    r"|string_above_max_length|(?:entity|payload) too large|must be at least 1, got -\d|input token count is \d"
+    r"|range of (?:the )?input length", re.IGNORECASE | re.DOTALL)
 
 
 def _kind(status: int, text: str) -> str | None:
@@ -366,7 +368,7 @@ _UNWANTED = re.compile(r"unsupported|not (?:yet |currently )?(?:support|permit|a
                        r"|must be (?:strictly|> 0)|only the default|no longer|invalid (?:parameter|argument|field)",
                        re.IGNORECASE)
 _OUT_OF_RANGE = re.compile(r"(?:must|should) be|invalid value|not valid|out of range|\bis allowed\b|can(?:no|')t (?:be )?set"
-                           r"|can(?:no|')t be (?:used|given|combined)", re.IGNORECASE)  # of sampling; a length is another matter
+                           r"|can(?:no|')t be (?:used|given|combined)|may only be", re.IGNORECASE)  # of sampling; a length is another matter
 _RENAMED = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 
 

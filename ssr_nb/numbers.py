@@ -175,7 +175,7 @@ _AFTER = re.compile(rf"""
     (?!(?:{'|'.join(_GLUED)})(?:\^?-?[0-9])?(?![\w]))[A-Za-z_]                    # glued, and no unit: 3i, 5th, 2x
   | -?ish\b | \.\. | \s?\+\s*(?:$|[.,;)]) | \s?(?:\\[a-zA-Z]+|[π√∞^‰‱]|[×*·÷]\s?[a-zA-Z\\(])
   | \s(?:pi|squared|cubed|factorial|hal(?:f|ves)|thirds?|quarters?|(?:four|fif|six|seven|eigh|nin|ten|hundred)ths?
-        |and\ (?:a|one|two|three)[ -](?:half|halves|thirds?|quarters?)|[a-zA-Z]\s?=|[inxyz]\b(?![.]))\b
+        |and\ one|and\ (?:a|one|two|three)[ -](?:half|halves|thirds?|quarters?)|[a-zA-Z]\s?=|[inxyz]\b(?![.]))\b
   | \s?\(?\\?p?mod\b | [:/](?=[0-9a-zA-Z(]) | \( | \s?[-+]\s?(?:[a-zA-Z]\b|\\|\()                  # 12:30, 3(x + 1), 3 - x
     """, re.VERBOSE)
 

@@ -12,6 +12,8 @@ import string
 import unicodedata
 from collections import Counter
 
+from sentencex import segment
+
 from .records import Example
 
 # %% ../nbs/05_reading.ipynb #d48c2e9b
@@ -97,15 +99,18 @@ def figures(text: str) -> set[str]:
 
 # %% ../nbs/05_reading.ipynb #049f7a7e
 _MARKS = re.compile(r"""
-    [0-9](?:[0-9.,:/^*+e-]*[0-9])?      # what stands between digits: 3.5, 1:2, 1e-5
+    [0-9](?:[0-9.,:;/^*+e-]*[0-9])?     # what stands between digits: 3.5, 1:2, 1e-5
   | (?<![\w)\]])[-+](?=[.$€£]?[0-9])    # the sign of a number
   | \#(?=[0-9]) | != | [<>=≤≥≠≈~±×÷√∞%°$€£¥₹^*|→←↑↓]
   | (?<!\S)[!&](?=\w) | \\(?=[a-z])    # !x, &x, \\n
   | (?<=\w)(?:\+\+?|\#|-(?!\w))         # C++, C#, O-
   | (?<!\S)[-.\#@](?=[a-z])             # .NET
-  | (?<=[a-z])[/_](?=[a-z0-9])          # m/s, x_1
-  | (?<![^\W_][a-z])(?<=[a-z])-(?=[a-z](?!\w))  # x-y, which isn't xy
+  | (?<=[a-z])[/_](?=[a-z0-9]) | (?<=\w)[&@](?=\w)  # m/s, x_1, AT&T
+  | (?<=[a-z])\.(?=[a-z]) | (?<=[a-z][a-z])-(?=[a-z])  # a.b; re-sign, which isn't resign
+  | (?<![^\W_][a-z])(?<=[a-z])-(?=[a-z](?!\w))  # x-y; but an e-mail is an email
+  | (?<=[a-z])'(?=(?:re|ll|ve|d|m)\b)   # we're, which isn't were
     """, re.VERBOSE)
+_CASED = re.compile(r"(?<=[0-9])\s?([mM](?=(?:g|Wh?|Hz|VA?|Ah?|Pa|J|eV|[lL]|mol|[bB]|[TNCS])(?![A-Za-z]))|[kKMGT][bB](?![A-Za-z]))")
 _TUPLE = re.compile(r"([\[({])\s*[-+]?[0-9][^\[\](){}]*[,;][^\[\](){}]*([\])}])")
 
 
@@ -115,10 +120,13 @@ def marks(text: str) -> Counter:
     >>> marks("C++") == marks("C#"), marks("p < 0.05") == marks("p > 0.05"), marks("10,000") == marks("10000")
     (False, False, True)
     """
-    text = re.sub(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))", "", visible(text)[:20_000].lower())
+    text = re.sub(r"\b((?:[A-Za-z]\.)+)(?!\w)", lambda dotted: dotted[0].replace(".", ""), visible(text)[:20_000])  # U.S.
+    cased = [unit.replace("k", "K") for unit in _CASED.findall(text)]  # 10 mW and 10 MW, 5 kb and 5 kB
+    text = re.sub(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9])|\s+[12][0-9]{3}(?![0-9]))", "", text.lower())
+    text = re.sub(r"(?<=[0-9])([.,:;/])\s+(?=[0-9])", r"\1", text)  # 1. 2
     text = re.sub(r"(\*{1,3})(?=[^\s*])([^*\n]+)(?<=\S)\1", r"\2", text)  # bold and slanted type
     lengths = [c for c in "'\"" if text.count(c) % 2 for _ in re.findall(rf"(?<=[0-9]){c}(?!\w)", text)]  # 5' and 5"
-    return Counter(_MARKS.findall(text) + ["".join(pair) for pair in _TUPLE.findall(text)] + lengths)
+    return Counter(_MARKS.findall(text) + ["".join(pair) for pair in _TUPLE.findall(text)] + lengths + cased)
 
 # %% ../nbs/05_reading.ipynb #59a69280
 # Thai, Lao, Khmer, Burmese; kana and Chinese characters
@@ -163,10 +171,10 @@ def bare(text: str) -> str:
 
 # %% ../nbs/05_reading.ipynb #5363c3e0
 def sentences(text: str) -> list[str]:
-    """The sentences of a text; a point between digits ends none.
+    """The sentences of a text; a point between digits, or after an abbreviation, ends none.
 
     >>> sentences("It cost 1.5 pounds. And then? Nothing.")
     ['It cost 1.5 pounds.', 'And then?', 'Nothing.']
     """
-    parts = re.split(r"\n+|(?<=[.!?])[*_\"')\]]*\s+(?=\S)|(?<=[。！？])\s*(?=\S)", text)
-    return [part for part in parts if part.strip()]
+    parts = [part.strip() for line in re.split(r"\n|(?<=[。！？])", text) for part in segment("en", line)]
+    return [part for part in (re.sub(r"^[*_\"')\]]+(?=\s|$)", "", part).strip() for part in parts) if part]

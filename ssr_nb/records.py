@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['Prompt', 'LABELS', 'SOURCES', 'FINISH_REASONS', 'Record', 'CHECKS', 'ROLES', 'OURS', 'DEEPEST', 'MOST_DIGITS',
            'RecordError', 'brief', 'content_id', 'Example', 'Response', 'Verdict', 'Target', 'Score', 'check_roles',
-           'check_halves', 'from_row', 'to_row', 'key_of', 'no_number', 'json_value', 'read_json', 'iterate_lines',
-           'iterate_records', 'read_records', 'write_records', 'write_json', 'Appender', 'messages_of', 'prompt_text']
+           'check_halves', 'from_row', 'to_row', 'key_of', 'no_number', 'repeated_key', 'json_value', 'read_json',
+           'iterate_lines', 'iterate_records', 'read_records', 'write_records', 'write_json', 'Appender', 'messages_of',
+           'prompt_text']
 
 # %% ../nbs/00_records.ipynb #13bb1101
 import gzip
@@ -323,6 +324,25 @@ def no_number(value: Any, name: str = "") -> str:
         return f"{name} = {json.dumps(value)}".removeprefix(" = ") if wrong else ""
     return next(filter(None, (no_number(part, at) for at, part in parts)), "")
 
+# %% ../nbs/00_records.ipynb #dd7d54ce
+_KEYS = re.compile(r'"(?:[^"\\]|\\.)*"(\s*:)?|[{}]')
+
+
+def repeated_key(text: str) -> tuple[str, int] | None:
+    """The first key that an object of a JSON text has twice, and its line; Python's reader would take the last one."""
+    levels: list[set[str]] = []
+    for part in _KEYS.finditer(text):
+        if part[0] == "{":
+            levels.append(set())
+        elif part[0] == "}":
+            levels[-1:] = []
+        elif part[1] is not None and levels:
+            key = json.loads(part[0].removesuffix(part[1]), strict=False)
+            if key in levels[-1]:
+                return key, text.count("\n", 0, part.start()) + 1
+            levels[-1].add(key)
+    return None
+
 # %% ../nbs/00_records.ipynb #6c0175b4
 DEEPEST, MOST_DIGITS = 100, 300  # of lists and objects within each other, and of a number
 
@@ -335,12 +355,17 @@ def _deeper(value: Any, limit: int) -> bool:
                  for inner in (v.values() if isinstance(v, dict) else v)]
     return any(isinstance(v, (list, dict)) for v in level)
 
-
+# %% ../nbs/00_records.ipynb #da9b2cdd
 def json_value(text: str, path: str | Path | None = None, line: int | None = None,
                expected: str = "one JSON object a line") -> Any:
     """The value of a JSON text. Raises RecordError, with its line where `line` doesn't say it, for what isn't JSON,
-    for NaN and numbers that no float holds, and for values nested too deep for those who use them."""
+    for NaN and numbers that no float holds, for a key that stands twice in an object, and for values nested too deep for those who use them."""
     odd: list[str] = []
+    twice: list[bool] = []
+
+    def once(pairs: list[tuple[str, Any]]) -> dict:
+        twice.extend([True] if len(found := dict(pairs)) < len(pairs) else [])
+        return found
 
     def whole(digits: str) -> int:
         if len(digits) <= MOST_DIGITS:
@@ -353,7 +378,7 @@ def json_value(text: str, path: str | Path | None = None, line: int | None = Non
         return value
 
     try:
-        value = json.loads(text, parse_int=whole, parse_float=finite, parse_constant=finite)
+        value = json.loads(text, parse_int=whole, parse_float=finite, parse_constant=finite, object_pairs_hook=once)
     except json.JSONDecodeError as error:
         shown = (text.split("\n") if line is None else [text])[error.lineno - 1 if line is None else 0]
         raise RecordError(path, line or error.lineno, f"{brief(shown.strip())} ({error.msg}, column {error.colno})",
@@ -365,6 +390,8 @@ def json_value(text: str, path: str | Path | None = None, line: int | None = Non
     if odd:
         raise RecordError(path, line or text.count("\n", 0, text.find(odd[0])) + 1, no_number(value),
                           "a number that JSON knows")
+    if twice and (found := repeated_key(text)):
+        raise RecordError(path, line or found[1], f"the key {found[0]!r} twice in one object", "each key once")
     return value
 
 # %% ../nbs/00_records.ipynb #d2b0df7f

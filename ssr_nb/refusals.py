@@ -59,7 +59,7 @@ CLOSED = PASSAGE | DOCUMENT | DATUM | SPEAKER | POINTER | SAY | KNOW | NOT | SIL
 
 # %% ../nbs/05_reading_refusals.ipynb #7b469d0e
 _JOINTS = re.compile(r"""
-    [,;:()] | \s-+\s | \.{2,} | \b(?:but|although|though|however|yet|because|since|whereas|while|so(?=\s+\w))\b
+    [,;:()،؛，、] | \s-+\s | \.{2,} | \b(?:but|although|though|however|yet|because|since|whereas|while|so(?=\s+\w))\b
   | \band(?=\s+(?:it|he|she|they|i|we|the\ (?:answer|passage|text))\b) | \bas(?=\s+(?:it|the|i|he|she|they|there)\b)
     """, re.VERBOSE | re.IGNORECASE)
 
@@ -141,10 +141,17 @@ def part_refuses(part: str) -> bool:
 # %% ../nbs/05_reading_refusals.ipynb #6b7c2b9c
 _ABSENT = re.compile(r"(?P<what>(?:[\w'/]+ ){1,16}?)(?:is|are|was|were|can|could) (?:not|never|nowhere)"
                      r"(?P<rest>(?: [\w'/]+)*)")
+# "the year in which it was built is unknown", as an answer to "when"
+_UNKNOWN = re.compile(r"the (?:exact |specific |precise )?(?:answer|person|people|name|year|date|time|number|amount|place|location|reason|cause|identity)"
+                      r"(?: (?:who|that|which|of|in|for|why|when|where|how)\b(?: [\w'/-]+){1,16}?)? (?:is|are|remains?) "
+                      r"(?:unknown|unclear|unspecified|unstated|not (?:known|clear|specified|stated|given|mentioned))")
 
 
 def _is_absent(part: str) -> bool:
-    """Whether a part says of something that it isn't in the text: "mira is not mentioned in the passage"."""
+    """Whether a part says of something that it isn't in the text, or of what was asked for that it isn't known: "mira is
+    not mentioned in the passage", "the person who paid is unknown"."""
+    if _UNKNOWN.fullmatch(" ".join(_words(part))):
+        return True
     found = _ABSENT.fullmatch(" ".join(_words(part)))
     if not found or set(found["what"].split()) & (SPEAKER | {"he", "she", "said", "says", "who"}):
         return False
@@ -258,11 +265,41 @@ _ELSEWHERE |= {
         """o a os as um uma de do da dos este esta isso isto esse essa se me em no na ao à é está foi ser suficiente
         suficientes há para com pode posso possível infelizmente segundo fornecido aqui sobre""",
         "quem que quando onde porque como qual quanto quantos se sobre")}
+
+# %% ../nbs/05_reading_refusals.ipynb #b2806dc4
+_ELSEWHERE |= {
+    "Polish": (
+        "nie nic brak żadnej żadnych nigdzie nieznane nieznany nieznana niejasne nigdy",
+        """wiem wiemy wiadomo podano podaje podają podany podana wspomniano wspomina wspomniane mówi mowy mówią mam mamy określono określa
+        ustalić odpowiedzieć znaleźć można zawiera wynika napisano wymieniono znam zna znana""",
+        """tekst tekstu tekście fragment fragmentu fragmencie artykuł artykule dokument dokumencie akapicie kontekście kontekst pytanie
+        pytania odpowiedzi odpowiedź informacji informacja danych wzmianki""",
+        """w we z ze na do o tego tej tym ten ta to te tę jest są ma się mi ja podstawie podanym podanego takiej takich
+        wystarczających niestety według tutaj temat""",
+        "kto kogo co kiedy gdzie dlaczego jak jaki jaka jakie ile czy który która"),
+    "Turkish": (
+        """yok yoktur değil değildir hiçbir belirtilmemiş belirtilmemiştir belirtilmiyor belirtmiyor geçmiyor bahsedilmiyor
+        bahsetmiyor bilinmiyor bilmiyorum bilmiyoruz bulunmuyor bulunmamaktadır verilmemiş verilmemiştir söylenmiyor söylemiyor
+        yazmıyor cevaplanamaz yanıtlanamaz cevaplayamam yanıtlayamam bulamadım içermiyor anlaşılmıyor belirlenemez belirsiz""",
+        "bilgi bilgiye bilgim fikrim cevap cevabı yanıt yanıtı soru soruya sorunun sorusu mevcut hakkında",
+        """metin metinde metne metnin metinden parça parçada pasaj pasajda paragrafta paragraf makalede belgede bağlamda bağlam
+        parçadan pasajdan""",
+        """bu bunu buna bununla bundan bunun ondan ben benim bir konuda ilgili göre verilen için yeterli maalesef üzgünüm de da ne açıkça var""",
+        "kim kimin ne nerede neden nasıl kaç hangi"),
+    "Arabic": (
+        "لا لم ليس ليست غير لن ما",
+        """أعرف اعرف نعرف أعلم اعلم يذكر تذكر مذكور مذكورة يوجد توجد يمكن يمكنني الإجابة معروف معروفة يحدد محدد يقول يوضح
+        يحتوي ترد يرد أستطيع استطيع تحديد معرفة""",
+        "النص نص الفقرة المقطع المقال الوثيقة السياق السؤال إجابة اجابة معلومات المعلومات معلومة جواب",
+        "في من هذا هذه ذلك على عن إلى كافية هناك أي أنا لي بناء المعطى المقدم هنا لدي عليه فيه متوفرة",
+        "من متى أين لماذا كيف كم ماذا")}
 _VOCABULARIES = {name: tuple(map(word_set, lists)) for name, lists in _ELSEWHERE.items()}
+_WITHOUT_ANSWER = {name: (verbs | nouns | short, nots | verbs | nouns | short)
+                   for name, (nots, verbs, nouns, short, _) in _VOCABULARIES.items()}
 
 # %% ../nbs/05_reading_refusals.ipynb #618c451b
 _ALONE_ELSEWHERE = word_set("""unbekannt inconnu inconnue desconocido desconocida sconosciuto sconosciuta desconhecido
-    desconhecida onbekend okänt неизвестно""")
+    desconhecida onbekend okänt неизвестно nieznane bilmiyorum bilinmiyor belirtilmemiş belirtilmemiştir cevaplanamaz yanıtlanamaz""")
 # Chinese, Japanese, Korean: a text of whose words only what was asked for is left open
 _UNSPACED = re.compile(r"""
     (?:根据)?(?:这|该|此|本|原|上)?(?:文|文中|文章|文本|段落|段|短文|材料|资料)?(?:里|中)?(?:并|都|也)?(?:没有|没|未)(?:明确)?
@@ -283,8 +320,8 @@ def refuses_elsewhere(part: str) -> bool:
     (True, False)
     """
     words = re.findall(r"[^\W\d_]+", part.lower())
-    for nots, verbs, nouns, short, asking in _VOCABULARIES.values():
-        known = nots | verbs | nouns | short
+    for name, (nots, verbs, nouns, _, asking) in _VOCABULARIES.items() if words else ():
+        known = _WITHOUT_ANSWER[name][1]
         cut = next((i for i, word in enumerate(words) if word not in known), len(words))
         head = set(words[:cut])
         if (len(head) > 1 and head & nots - {"ne", "n"} and head & (verbs | nouns)
@@ -301,7 +338,7 @@ def _nothing_elsewhere(part: str, after_refusal: bool = False) -> bool:
     """Whether a part in another language holds no answer: words that carry none, or, after a refusal, what was asked for."""
     words = re.findall(r"\w+", part.lower())
     asks = after_refusal and words[0] in _TOPIC and not re.search(r"[0-9]", part)
-    return asks or any(set(words) <= verbs | nouns | short for _, verbs, nouns, short, _ in _VOCABULARIES.values())
+    return asks or any(set(words) <= harmless for harmless, _ in _WITHOUT_ANSWER.values())
 
 # %% ../nbs/05_reading_refusals.ipynb #602aa8f7
 def _is_title(text: str) -> bool:

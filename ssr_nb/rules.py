@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Rule', 'F1_THRESHOLD', 'what_is_lost', 'exact', 'another_word', 'squad_at', 'contains', 'same_number', 'numeric',
-           'refusal', 'any_of', 'all_of', 'by_answerable']
+           'refusal', 'verdict_of', 'accepts', 'any_of', 'all_of', 'likely', 'by_answerable']
 
 # %% ../nbs/05_rules.ipynb #3d91ef0f
 import re
@@ -14,7 +14,7 @@ from fractions import Fraction
 
 from .numbers import Quantity, final_quantity, plain_quantity
 from .reading import bare, figures, golds, marks, plain_words, visible, words_f1
-from .records import LABELS, Example, RecordError, Verdict, brief, prompt_text
+from .records import LABELS, Example, RecordError, Response, Verdict, brief, prompt_text
 from .refusals import is_unanswerable, refuses, stance
 from .statements import DETERMINERS, FUNCTION, doubt_about
 
@@ -76,7 +76,7 @@ _TURNS = frozenset("""not no never none nothing nobody nor neither nowhere hardl
 
 def another_word(said: str, gold: str) -> str:
     """Which word makes another answer of one that has most words of gold: a negation more or less, a name or number,
-    or a word in the place of another; or nothing."""
+    a word in the place of another, or the order of the same words; or nothing."""
     told, meant = set(plain_words(said)), set(plain_words(gold))
     more, less = told - meant, meant - told
     if (more | less) & _TURNS:
@@ -84,7 +84,10 @@ def another_word(said: str, gold: str) -> str:
     names = {word.lower() for word in re.findall(r"[A-Z][\w'-]*", f"{said} {gold}")} - FUNCTION
     if names & (more | less) or any(char.isdigit() for word in more for char in word):
         return "another name or number"
-    return "a word for another" if more - DETERMINERS and less - DETERMINERS else ""
+    if more - DETERMINERS and less - DETERMINERS:
+        return "a word for another"
+    shared = [[word for word in plain_words(text) if word in told & meant] for text in (said, gold)]
+    return "" if shared[0] == shared[1] else "another order"  # 3 to 5 and 5 to 3
 
 # %% ../nbs/05_rules.ipynb #f320992e
 F1_THRESHOLD = 0.85  # a wrong word could pass only in golds of seven words and more
@@ -202,9 +205,14 @@ def refusal(example: Example, answer: str) -> Verdict:
     return _verdict(example, "unparsed", "answers, and refusal can't tell whether rightly", "refusal")
 
 # %% ../nbs/05_rules.ipynb #4c382c6b
+def verdict_of(rule: Rule, example: Example, answer: str, response: Response | None = None) -> Verdict:
+    """What a rule says of an answer; one that `sees_response` is shown the whole response, with its likelihood."""
+    return rule(example, answer, response) if getattr(rule, "sees_response", False) else rule(example, answer)
+
+
 def _named(rule: Rule, name: str) -> Rule:
-    def named(example: Example, answer: str) -> Verdict:
-        verdict = rule(example, answer)
+    def named(example: Example, answer: str, response: Response | None = None) -> Verdict:
+        verdict = verdict_of(rule, example, answer, response)
         if (not isinstance(verdict, Verdict) or verdict.label not in LABELS
             or not 0 <= (verdict.score or 0) <= 1):
             raise RecordError(None, None, f"{verdict!r} from judge {name!r}",
@@ -212,42 +220,96 @@ def _named(rule: Rule, name: str) -> Rule:
         verdict.judge = name
         return verdict
 
-    named.__name__ = name
-    named.prepare, named.sees_all = getattr(rule, "prepare", None), getattr(rule, "sees_all", False)
+    named.__name__, named.prepare = name, getattr(rule, "prepare", None)
+    named.sees_all, named.sees_response = (getattr(rule, sight, False) for sight in ("sees_all", "sees_response"))
     return named
 
 # %% ../nbs/05_rules.ipynb #67e108ae
+def _seeing(rule: Rule, parts: tuple[Rule, ...]) -> Rule:
+    """The rule, which is shown what any of its parts has to see."""
+    rule.sees_all, rule.sees_response = (any(getattr(part, sight, False) for part in parts)
+                                         for sight in ("sees_all", "sees_response"))
+    return rule
+
+
+def accepts(rule: Rule, example: Example, answer: str) -> bool:
+    """Whether a rule accepts an answer; one that fails on it doesn't."""
+    try:
+        return rule(example, answer).label == "correct"
+    except (ImportError, RecordError, ConnectionError):  # it can't run at all
+        raise
+    except Exception:  # whatever a user's rule may raise: the judge counts it, with its reason
+        return False
+
+
+def _in_turn(rules: tuple[Rule, ...], wanted: bool) -> Callable[[list[tuple[Example, str]]], None]:
+    """What prepares rules one after the other, each for what those before it accept (`wanted`), or don't."""
+    def prepare(pairs: list[tuple[Example, str]]) -> None:
+        for i, rule in enumerate(rules):
+            if getattr(rule, "prepare", None):
+                rule.prepare(pairs)
+            later = any(getattr(other, "prepare", None) for other in rules[i + 1:])
+            if later and not getattr(rule, "sees_response", False):
+                pairs = [pair for pair in pairs if accepts(rule, *pair) is wanted]
+
+    return prepare
+
+# %% ../nbs/05_rules.ipynb #5cc40fcb
 def any_of(*rules: Rule) -> Rule:
     """The rule that accepts what at least one of these accepts; else it gives the first one's verdict."""
-    def first(example: Example, answer: str) -> Verdict:
+    def first(example: Example, answer: str, response: Response | None = None) -> Verdict:
         verdicts = []
         for rule in rules:
-            verdicts.append(rule(example, answer))
+            verdicts.append(verdict_of(rule, example, answer, response))
             if verdicts[-1].label == "correct":
                 return verdicts[-1]
         return verdicts[0]
 
-    return _named(first, " or ".join(rule.__name__ for rule in rules))
+    first.prepare = _in_turn(rules, wanted=False)
+    return _named(_seeing(first, rules), " or ".join(rule.__name__ for rule in rules))
 
-
+# %% ../nbs/05_rules.ipynb #e0840f23
 def all_of(*rules: Rule) -> Rule:
-    """The rule that accepts what all of these accept; else it gives the verdict of the first that doesn't."""
-    def every(example: Example, answer: str) -> Verdict:
+    """The rule that accepts what all of these accept, asked in their order; else it gives the verdict of the first that
+    doesn't."""
+    def every(example: Example, answer: str, response: Response | None = None) -> Verdict:
         for rule in rules:
-            if (verdict := rule(example, answer)).label != "correct":
+            if (verdict := verdict_of(rule, example, answer, response)).label != "correct":
                 break
         return verdict
 
-    return _named(every, " and ".join(rule.__name__ for rule in rules))
+    every.prepare = _in_turn(rules, wanted=True)
+    return _named(_seeing(every, rules), " and ".join(rule.__name__ for rule in rules))
+
+# %% ../nbs/05_rules.ipynb #a00989f7
+def likely(rule: Rule, least: float) -> Rule:
+    """The rule that accepts what another accepts, if the mean log-likelihood of the answer's tokens is at least `least`
+    (nats, at most 0) to the model that gave it. Where no likelihood is kept, it is in doubt."""
+    def sure(example: Example, answer: str, response: Response | None = None) -> Verdict:
+        verdict = verdict_of(rule, example, answer, response)
+        if verdict.label != "correct":
+            return verdict
+        if response is None or response.logprob is None or not response.tokens:
+            return _verdict(example, "unparsed", "no likelihood of it is kept", "likely")
+        mean = response.logprob / response.tokens
+        if mean >= least:
+            return verdict
+        return _verdict(example, "unparsed", f"unlikely to the model itself: {mean:.2f} nats a token, {least:g} wanted",
+                        "likely")
+
+    _seeing(sure, (rule,)).sees_response = True
+    sure.prepare = getattr(rule, "prepare", None)
+    return _named(sure, f"likely {rule.__name__}")
 
 # %% ../nbs/05_rules.ipynb #43e5aa5e
 def by_answerable(rule: Rule) -> Rule:
     """Examples without an answer go to `refusal`; to the others the rule applies, unless the answer refuses."""
-    def parted(example: Example, answer: str) -> Verdict:
+    def parted(example: Example, answer: str, response: Response | None = None) -> Verdict:
         if is_unanswerable(example):
             return refusal(example, answer)
         if refuses(answer) and bare(answer) not in map(bare, golds(example)):
             return refusal(example, answer)
-        return rule(example, answer)
+        return verdict_of(rule, example, answer, response)
 
-    return _named(parted, rule.__name__)
+    parted.prepare = getattr(rule, "prepare", None)
+    return _named(_seeing(parted, (rule,)), rule.__name__)

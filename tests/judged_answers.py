@@ -3,6 +3,29 @@ judge's name where several judges are asked; `\\n` in a cell is the end of a lin
 
 # gold stands in these, and is not what they state
 CONTAINS_DOUBT = r"""
+resign | re-sign
+resign | She wanted to re-sign the contract.
+3. 4 | 3, 4
+3. 4 | 3; 4
+co-op | coop
+AT&T | ATT
+10 MW | It needs 10 mW.
+Vienna | Before 1156 it was Vienna.
+Vienna | Dr. Vienna, from Prague
+no | No, it did ring.
+1920 | ca. 1920
+rot | rot oder blau
+oxygen | a gas with more oxygen
+four | four or five
+four | 4 or 5
+東京 | 東京ではありません
+東京 | 東京か大阪です
+東京 | 東京都
+東京 | 昔は東京でした、今は京都です
+北京 | 不是北京
+北京 | 北京或上海
+서울 | 서울이 아닙니다
+서울 | 서울 또는 부산
 Vienna | Vienna is not right.
 Vienna | Vienna would be false.
 Vienna | Vienna has been ruled out.
@@ -714,6 +737,16 @@ no | No. 12 says yes.
 
 # these state gold
 CONTAINS_RIGHT = r"""
+resign | He had to resign.
+four | The answer is 4.
+4 | There are four.
+Mr. Vane | It was Mr. Vane.
+東京 | 東京です。
+東京 | 答えは東京です。
+東京 | 「東京」
+北京 | 答案是北京。
+서울 | 서울입니다.
+Wien | Es ist Wien.
 Vienna | Vienna
 Vienna | Vienna.
 Vienna | It is Vienna.
@@ -785,6 +818,7 @@ true | That statement is true.
 
 # gold is no single number, or the answer's number isn't gold's, or there are two
 NUMERIC_DOUBT = r"""
+1200 | twelve hundred and one
 (2, 7) | (4, 7)
 [2, 7] | [1, 7]
 {2, 7} | {7}
@@ -1167,6 +1201,14 @@ $8 | 8 dollars
 
 # the same words in SQuAD's normal form, or nearly, and another answer
 EXACT_DOUBT = r"""
+exact | re-cover | recover
+exact | 3. 4 | 3, 4
+exact | were | we're
+exact | R&D | RD
+exact | 5 MW | 5 mW
+exact | a.b | ab
+squad | 3 to 5 | 5 to 3
+squad | Anna beat Bertha | Bertha beat Anna
 exact | C# | C
 exact | C++ | C
 exact | C | C#
@@ -1297,6 +1339,9 @@ squad | the long war in the east of the old country | before the long war in the
 
 # the same answer in other writing
 EXACT_RIGHT = r"""
+exact | U.S. Army | US Army
+exact | 4 July 1776 | 4 July, 1776
+exact | 5 MW | 5 MW.
 exact | B | B.
 exact | C | c
 exact | A | (a)
@@ -1548,6 +1593,20 @@ x^2+1 | 1+x^2
 
 # plain refusals
 REFUSALS = r"""
+Nie wiem.
+Brak informacji.
+Tekst nie mówi, kto zapłacił.
+Nie można tego ustalić na podstawie tekstu.
+Bilmiyorum.
+Metinde bu bilgi yok.
+Metinde belirtilmemiş.
+Bu soru cevaplanamaz.
+لا أعرف.
+النص لا يذكر ذلك.
+غير مذكور في النص.
+لا توجد معلومات كافية.
+The person who paid for the mill is unknown.
+The year in which it was built is not specified.
 The text doesn't mention that.
 There's no mention of this in the passage.
 The passage doesn't specify when it happened.
@@ -1709,6 +1768,10 @@ It is undisclosed.
 
 # answers with the words of refusals
 NO_REFUSALS = r"""
+Nie Jan, lecz Piotr
+Bu bir elma değil
+ليس في باريس
+the soldier is unknown
 The king does not say.
 The contract does not mention a date.
 The constitution does not specify a religion.
@@ -1801,6 +1864,9 @@ They are missing.
 
 # a refusal and an answer at once
 BOTH = r"""
+Nie wiem, chyba Rzym.
+Bilmiyorum, galiba Roma.
+لا أعرف، ربما روما
 The passage doesn't say. London.
 I don't know, London maybe.
 It's not mentioned, but London is likely.

@@ -616,12 +616,16 @@ TOO_LONG = [
     (400, "prompt is too long: 208310 tokens > 200000 maximum"), (413, "Request exceeds the maximum allowed number of bytes"), (413, ""),
     (400, "Prompt contains 40000 tokens and 0 draft tokens, too large for model with 32768 maximum context length"),
     (400, "Please reduce the length of the messages or completion."), (400, "Input is too long for requested model."),
+    (400, "max_tokens must be at least 1, got -904."), (400, "Range of input length should be [1, 30720]"),
+    (400, "Unable to submit request because the input token count is 40000 but model only supports up to 32768."),
 ]
 FILTERED = [
     (400, '{"error": {"code": "content_filter", "innererror": {"code": "ResponsibleAIPolicyViolation"}}}'),
     (400, "The response was filtered due to the prompt triggering Azure OpenAI's content management policy."),
     (400, "Output blocked by content filtering policy"), (400, "Invalid prompt: your prompt was flagged as potentially violating our usage policy"),
     (400, "Your request was rejected as a result of our safety system"), (403, "Your chosen model requires moderation and your input was flagged"),
+    (400, "The request was rejected because it was considered high risk"), (400, "sensitive_words_detected"),
+    (400, "blocked output: please note we have a list of blocked n-grams"), (400, "系统检测到输入或生成内容可能包含不安全或敏感内容"),
     (400, "Content Exists Risk"), (200, '{"promptFeedback": {"blockReason": "SAFETY"}}'), (422, "blocked by the guardrail"),
 ]
 REFUSED = [(400, "Conversation roles must alternate user/assistant/user/assistant"), (422, "Template error: no such role"), (400, "")]
@@ -709,7 +713,7 @@ def test_content_in_parts_and_thoughts_kept_apart(message):
 UNWANTED = {
     "temperature": ["Unsupported value: 'temperature' does not support 0.0 with this model. Only the default (1) value is supported.",
                     "`temperature` is deprecated for this model.", "Input validation error: `temperature` must be strictly positive",
-                    "Only temperature=1 is allowed for this model", "temperature: Input should be greater than 0"],
+                    "`temperature` may only be set to 1 when thinking is enabled.", "Only temperature=1 is allowed for this model", "temperature: Input should be greater than 0"],
     "top_p": ["`temperature` and `top_p` cannot both be specified for this model.", "unknown field: top_p", "top_p must be in (0, 1)",
               "Invalid value: top_p", "You can't set top_p here"],
     "seed": ['{"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]}',

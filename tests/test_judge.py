@@ -620,6 +620,63 @@ def test_agreement_that_can_not_be_asked_for(wrong, said):
         rule_of({"name": "agreeing"} | wrong)
 
 
+# likelihood, and judges joined
+
+def by_likelihood(*pairs):
+    return [Response("q1", text, logprob=logprob, tokens=4, extra={"sample": i}) for i, (text, logprob) in enumerate(pairs)]
+
+
+def test_likelihood_doubts_what_surprised_the_model_and_what_has_none():
+    said = by_likelihood(("in the attic", -0.2), ("in the attic", -4.0), ("in the attic", None), ("the cellar", -0.1))
+    found = judge([WHERE], said, {"name": "likely", "rule": "contains", "at_least": -0.5})
+    assert [v.label for v in found] == ["correct", "unparsed", "unparsed", "incorrect"]
+    assert found[1].reason == "unlikely to the model itself: -1.00 nats a token, -0.5 wanted"
+    assert found[2].reason == "no likelihood of it is kept" and found[0].judge == "likely at_least=-0.5"
+
+
+def test_joined_judges_accept_together_and_the_second_is_asked_about_what_the_first_accepts(monkeypatch):
+    seen = []
+
+    def second(example, answer):
+        return Verdict(example.id, "correct" if "the" in answer else "incorrect", 1.0, "seen")
+
+    second.prepare = lambda pairs: seen.extend(answer for _, answer in pairs)
+    monkeypatch.setitem(JUDGES, "second", Judge("second", lambda: second))
+    said = by_likelihood(("in the attic", -0.2), ("attic", -0.2), ("the cellar", -0.2), ("in the attic", -9.0))
+    found = judge([WHERE], said, {"name": "joined", "rules": ["contains", "second"]})
+    assert [v.label for v in found] == ["correct", "incorrect", "incorrect", "correct"]
+    assert seen == ["in the attic", "attic", "in the attic"]
+    found = judge([WHERE], said, {"name": "joined", "rules": ["contains", "likely", "second"]})
+    assert [v.label for v in found] == ["correct", "incorrect", "incorrect", "unparsed"]
+
+
+def test_likelihood_goes_around_agreement():
+    said = by_likelihood(("in the attic", -0.2), ("attic", -9.0), ("cellar", -0.1))
+    around = {"name": "likely", "rule": {"name": "agreeing", "at_least": 2}}
+    assert [v.label for v in judge([WHERE], said, around)] == ["correct", "unparsed", "incorrect"]
+
+
+@pytest.mark.parametrize("wrong, said", [
+    ({"name": "likely", "at_least": 0.5}, "at most 0"), ({"name": "likely", "rule": "sqaud"}, "did you mean 'squad'"),
+    ({"name": "joined"}, "two judges or more"), ({"name": "joined", "rules": ["contains"]}, "two judges or more"),
+    ({"name": "joined", "rules": ["contains", {"name": "squad", "treshold": 1}]}, "did you mean 'threshold'"),
+    ({"name": "agreeing", "rule": "likely"}, "around that")])
+def test_joints_that_can_not_be_asked_for(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        rule_of(wrong)
+
+
+def test_a_rule_that_fails_on_a_sample_is_no_agreement(monkeypatch):
+    def fails(example, answer):
+        if answer == "attic":
+            raise ZeroDivisionError("oh")
+        return Verdict(example.id, "correct", 1.0)
+
+    monkeypatch.setitem(JUDGES, "fails", Judge("fails", lambda: fails))
+    said = samples("in the attic", "the attic", "attic")
+    assert [v.label for v in judge([WHERE], said, {"name": "agreeing", "rule": "fails", "at_least": 2})] == ["correct", "correct", "unparsed"]
+
+
 def test_golds_without_a_number_are_reported_once(capsys):
     examples = [Example(f"{i} ?", gold, id=f"q{i}") for i, gold in enumerate(["5", "(3, 4)", "#### 7", "9 m^2"])]
     verdicts = judge(examples, [Response(e.id, "5") for e in examples], "numeric")

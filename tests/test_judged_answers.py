@@ -107,6 +107,11 @@ MILL = ("The Arlen mill was finished in 1790 by the builder Osric Vane. His neph
     ("Where did the wheel come from?", "Lund", "It came to Lund."),
     ("What does the mill throw out?", "the bran", "The mill buys the bran."),
     ("What does the mill throw out?", "the bran", "The mill takes up the bran."),
+    ("What does the mill throw out?", "the bran", "The mill needs the bran."),
+    ("What does the mill throw out?", "the bran", "The bran is thrown out by trucks."),
+    ("What does the mill throw out?", "the bran", "The mill throws out the bran of Prague."),
+    ("Who built the mill?", "Osric Vane", "The mill was sold by Osric Vane."),
+    ("Who built the mill?", "Osric Vane", "The mill was built for Osric Vane."),
 ])
 def test_a_sentence_of_the_task_turned_round_is_a_doubt(asked, gold, said):
     [found] = judge([Example(MILL + asked, gold, id="x")], [Response("x", said)], "contains")
@@ -122,6 +127,8 @@ def test_a_sentence_of_the_task_turned_round_is_a_doubt(asked, gold, said):
     ("Where was the wheel moved to?", "Lund", "In 1831, it was moved to Lund."),
     ("What does the mill throw out?", "the bran", "The mill throws out the bran."),
     ("What does the mill throw out?", "the bran", "It is the bran."),
+    ("When was the first door opened?", "1790", "It was opened in 1790."),
+    ("What did it carry?", "rye", "It carried rye."),
 ])
 def test_a_sentence_of_the_task_is_accepted(asked, gold, said):
     [found] = judge([Example(MILL + asked, gold, id="x")], [Response("x", said)], "contains")

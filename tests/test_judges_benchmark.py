@@ -10,7 +10,8 @@ from conftest import real_data
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
-from judges import HERE, PROMPTS, QUOTED, Item, figures, folded, key, labelled, sentence_around, squad_items, unfolded
+from judges import (HERE, LIKELY, PROMPTS, QUOTED, SMALL, Item, figures, folded, gsm8k_items, joined, key, labelled, sentence_around,
+                    squad_items, unfolded)
 
 from ssr_nb.records import Response, iterate_lines
 
@@ -48,22 +49,49 @@ def test_every_answer_has_a_label_and_none_stands_twice():
 def test_the_summary_is_that_of_these_answers_and_verdicts():
     verdicts = json.loads((HERE / "verdicts.json").read_text(encoding="utf-8"))["squad2"]
     summary = json.loads((HERE / "summary.json").read_text(encoding="utf-8"))
-    for judge, labels in verdicts.items():
+    for judge, labels in ((judge, verdicts[judge]) for judge in ("exact", "squad", "contains")):
         for part in ("tuned on", "held out"):
             answers = [Response(f"{r['model']} {r['prompt']} {r['item']}", "", extra={"right": r["right"]})
                        for r in kept("answers.jsonl") if r["set"] == "squad2" and r["part"] == part
                        and r["model"] == "SmolLM2-135M-Instruct"]
-            [row] = [r for r in summary if r["judge"] == judge and r["answers of"] == f"SmolLM2-135M-Instruct, {part}"]
+            [row] = [r for r in summary if r["set"] == "squad2" and r["judge"] == judge and r["answers of"] == f"SmolLM2-135M-Instruct, {part}"]
             assert row | figures(labels, answers) == row
-    held_out = next(r for r in summary if r["judge"] == "contains" and r["answers of"] == "SmolLM2-135M-Instruct, held out")
+    held_out = next(r for r in summary if r["set"] == "squad2" and r["judge"] == "contains" and r["answers of"] == "SmolLM2-135M-Instruct, held out")
     assert held_out["precision"][0] >= 0.85 and held_out["recall"][0] >= 0.55
 
 
-def test_the_publishers_file_gives_every_row_again_and_none_of_it_is_kept():
-    items = squad_items(real_data("squad_v2_dev_slice.json"))
-    examples, answers = labelled("squad2", items)
+def test_answers_to_both_sets_and_a_second_opinion_on_them_are_kept():
+    rows, summary = kept("answers.jsonl"), json.loads((HERE / "summary.json").read_text(encoding="utf-8"))
+    assert sum(row["set"] == "squad2" for row in rows) >= 400 and sum(row["set"] == "gsm8k" for row in rows) >= 60
+    judges = {(row["set"], row["judge"]) for row in summary}
+    for name, rule in (("squad2", "contains"), ("gsm8k", "numeric")):
+        assert {(name, rule), *((name, f"{rule}, likely at {least:g}") for least in LIKELY)} <= judges
+        [small] = [row for row in summary if row["set"] == name and row["judge"] in SMALL]
+        assert small["answers"] >= 20 and small["kappa"] is not None
+
+
+def test_every_answer_that_a_rule_accepts_has_its_likelihood():
+    verdicts = json.loads((HERE / "verdicts.json").read_text(encoding="utf-8"))
+    rule = {"squad2": "contains", "gsm8k": "numeric"}
+    for row in kept("answers.jsonl"):
+        if verdicts[row["set"]][rule[row["set"]]][f"{row['model']} {row['prompt']} {row['item']}"] == "correct":
+            assert row["logprob"] <= 0 < row["tokens"]
+
+
+def test_a_rule_joined_with_a_second_judge_is_both():
+    verdicts = {"numeric": {"a": "correct", "b": "correct", "c": "incorrect", "d": "correct"},
+                "llm": {"a": "correct", "b": "incorrect", "c": "correct"}}
+    alone, both = joined("numeric", "llm", verdicts).values()
+    assert alone == {"a": "correct", "b": "correct", "c": "incorrect"}
+    assert both == {"a": "correct", "b": "incorrect", "c": "incorrect"}
+
+
+@pytest.mark.parametrize("name, file, read", [("squad2", "squad_v2_dev_slice.json", squad_items), ("gsm8k", "gsm8k_test_slice.jsonl", gsm8k_items)])
+def test_the_publishers_file_gives_every_row_again_and_none_of_it_is_kept(name, file, read):
+    items = read(real_data(file))
+    examples, answers = labelled(name, items)
     assert len(examples) == len(answers) and all("⟦" not in a.response for a in answers)
     for row in kept("answers.jsonl") + kept("samples.jsonl"):
-        if row["set"] == "squad2":
-            passage = items[row["item"]].passage
-            assert not any(passage[i: i + QUOTED] in row["said"] for i in range(len(passage) - QUOTED + 1))
+        if row["set"] == name:
+            for text in (items[row["item"]].passage, items[row["item"]].question):
+                assert not any(text[i: i + QUOTED] in row["said"] for i in range(len(text) - QUOTED + 1))

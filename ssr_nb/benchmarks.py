@@ -25,6 +25,7 @@ import torch
 from accelerate.utils import find_executable_batch_size
 
 from .adapters import adapter_disabled
+from .chat import bounded_chat
 from .machine import ModelError, OutOfMemory
 from .machine import quiet_libraries
 from .models import LanguageModel, has_lora
@@ -147,6 +148,27 @@ def _silence() -> Iterator[None]:
                 logger.setLevel(level)
 
 # %% ../nbs/08c_benchmarks.ipynb #b668f6b9
+_END = "\ue000the end of this turn\ue000 "
+
+
+def _bounded_tokenizer(tokenizer: Any) -> Any:
+    """A copy of a tokenizer that renders its chat template within the limits of `ssr_nb.rendering`."""
+    def apply(messages: list[dict[str, Any]], tokenize: bool = False, add_generation_prompt: bool = False,
+              continue_final_message: bool = False, **options: Any) -> str:
+        if continue_final_message:  # a mark shows where its last turn ends
+            *before, last = messages
+            messages = [*before, last | {"content": last["content"] + _END}]
+        text = bounded_chat(tokenizer, messages, add_generation_prompt=add_generation_prompt, **options)
+        if not continue_final_message:
+            return text
+        said, rest = text.rsplit(_END.strip(), 1)
+        return said if rest[:1] == " " else said.rstrip()  # the template strips what is said
+
+    copied = copy.deepcopy(tokenizer)
+    copied.apply_chat_template = apply
+    return copied
+
+# %% ../nbs/08c_benchmarks.ipynb #f8509070
 def _samples(lm: LanguageModel, task: str, manager: Any, batch_size: int,
              options: dict[str, Any]) -> dict[str, list[dict]]:
     """Every item's sample, by the part of the task that it belongs to."""
@@ -158,7 +180,7 @@ def _samples(lm: LanguageModel, task: str, manager: Any, batch_size: int,
     # a limit that a model brings along would overrule the task's
     lm.model.generation_config.max_new_tokens = None
     try:
-        wrapped = HFLM(pretrained=lm.model, tokenizer=copy.deepcopy(lm.tokenizer), batch_size=batch_size,
+        wrapped = HFLM(pretrained=lm.model, tokenizer=_bounded_tokenizer(lm.tokenizer), batch_size=batch_size,
                        max_length=lm.context if lm.context < sys.maxsize else None)
         return simple_evaluate(model=wrapped, tasks=[task], task_manager=manager, bootstrap_iters=0,
                                random_seed=None, numpy_random_seed=None,
@@ -183,6 +205,8 @@ def _fitting(lm: LanguageModel, task: str, manager: Any, batch_size: int,
 
     try:
         return samples()
+    except ModelError:  # its chat template has no end, say
+        raise
     except Exception as error:
         if "No executable batch size found" in str(error):
             raise OutOfMemory(f"found no memory for a single row of {task}; expected load_in_4bit, "

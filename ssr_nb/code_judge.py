@@ -8,8 +8,10 @@ __all__ = ['FORGEABLE', 'code_in', 'Limits', 'IsolationError', 'run_tests', 'iso
 
 # %% ../nbs/05c_code_judge.ipynb #160254eb
 import ast
+import atexit
 import builtins
 import functools
+import importlib
 import json
 import math
 import os
@@ -23,11 +25,12 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib import resources
 from itertools import islice, takewhile
+from pathlib import Path
 
 from .judge import JUDGES, Judge
 from .rules import Rule
@@ -142,6 +145,70 @@ class Limits:
         """Those that the kernel keeps, for `limits.py`; the time on the clock is the judge's."""
         return {name: value for name, value in asdict(self).items() if name != "time"}
 
+# %% ../nbs/05c_code_judge.ipynb #a1f87a0f
+def _trees() -> list[Path]:
+    """The folders in which this process might make memory groups: its own group's, and the one that this is in."""
+    mine = dict(line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().splitlines())
+    found = []
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        (_, _, _, root, mount, *_), (kind, _, options, *_) = (part.split() for part in line.split(" - ", 1))
+        held = {"cgroup2": [""], "cgroup": [name for name in mine if "memory" in name.split(",")]}.get(kind, [])
+        if kind == "cgroup" and "memory" not in options.split(","):
+            continue
+        for path in [os.path.relpath(mine[name], root) for name in held if name in mine]:
+            if not path.startswith(".."):
+                own = Path(mount, path)
+                found += [own] if own == Path(mount) else [own, own.parent]
+    return found
+
+
+_MEMORY_LIMITS = ("memory.max", "memory.limit_in_bytes")  # of the two versions
+
+
+def _remove_group(group: Path, maker: int) -> None:
+    """Remove a group, in the process that made it and in no other that came of it."""
+    with suppress(OSError):
+        if os.getpid() == maker:
+            group.rmdir()
+
+
+def _new_group() -> Path | None:
+    """A new memory group, which goes when this process ends; None where none can be made."""
+    with suppress(OSError, ValueError):
+        for folder in _trees():
+            with suppress(OSError):
+                group = Path(tempfile.mkdtemp(prefix="ssr_code_", dir=folder))
+                if any(os.access(group / name, os.W_OK) for name in _MEMORY_LIMITS):
+                    atexit.register(_remove_group, group, os.getpid())
+                    return group
+                group.rmdir()
+    return None
+
+# %% ../nbs/05c_code_judge.ipynb #c2a9b46e
+_free_groups: dict[int, list[Path]] = {}  # by process: one that was forked has groups of its own
+_BESIDE = 64 << 20  # bytes for what stands beside the program: Python's first process, files in memory
+
+
+@contextmanager
+def _memory_group(memory: int) -> Iterator[str | None]:
+    """The folder of a memory group for one process, with this limit in bytes; None where there is none."""
+    free = _free_groups.setdefault(os.getpid(), [])
+    group = free.pop() if free else _new_group()
+    if group is None:
+        yield None
+        return
+    for name, most in [*((name, memory + _BESIDE) for name in _MEMORY_LIMITS), ("memory.swap.max", 0)]:
+        with suppress(OSError):
+            if (group / name).exists():
+                (group / name).write_text(str(most))
+    yield str(group)
+    with suppress(OSError):
+        for _ in range(1000):  # five seconds at the most
+            if not (group / "cgroup.procs").read_text():
+                free.append(group)
+                break
+            time.sleep(0.005)
+
 # %% ../nbs/05c_code_judge.ipynb #5c5fbf9c
 def _python(*scripts: str) -> list[str]:
     """The command that runs a script of `ssr_nb/sandbox`, the last one named; those before it are what it imports."""
@@ -169,9 +236,9 @@ class IsolationError(RuntimeError, ConnectionError):
 
 
 def _command(scripts: tuple[str, ...], fds: tuple[int, ...], lifeline: int, limits: Limits, isolated: bool,
-             root: str) -> list[str]:
+             root: str, group: str | None = None) -> list[str]:
     """The command line that runs scripts in a place of its own, or (not isolated) under limits alone."""
-    job = {"command": [*_python(*scripts), *map(str, fds)], "limits": limits.of_the_kernel()}
+    job = {"command": [*_python(*scripts), *map(str, fds)], "limits": limits.of_the_kernel(), "group": group}
     if not isolated:  # the kernel counts processes among the threads, and here nothing else forbids them
         return [*_python("limits"), json.dumps(job | {"limits": job["limits"] | {"threads": 1}})]
     real_root = os.getuid() == 0
@@ -184,13 +251,13 @@ def _command(scripts: tuple[str, ...], fds: tuple[int, ...], lifeline: int, limi
 
 # %% ../nbs/05c_code_judge.ipynb #c3e8f658
 def _start(scripts: tuple[str, ...], given: str, fds: tuple[int, ...], errors, *, lifeline: int, limits: Limits,
-           isolated: bool, folder: str) -> subprocess.Popen:
+           isolated: bool, folder: str, group: str | None = None) -> subprocess.Popen:
     """Start scripts with a text on standard input and these pipes, in an empty folder of `folder`."""
     root = tempfile.mkdtemp(dir=folder)
     with tempfile.TemporaryFile() as file:
         file.write(given.encode("utf-8", "surrogatepass"))
         file.seek(0)
-        command = _command(scripts, fds, lifeline, limits, isolated, root)
+        command = _command(scripts, fds, lifeline, limits, isolated, root, group)
         return subprocess.Popen(command, stdin=file, stdout=subprocess.DEVNULL, stderr=errors,
                                 pass_fds=(*fds, lifeline), env={}, cwd=root, start_new_session=True)
 
@@ -235,14 +302,16 @@ def _findings(said: bytes | None, errors: str, seconds: float) -> dict:
     return json.loads(said.splitlines()[1])
 
 # %% ../nbs/05c_code_judge.ipynb #a8b7135b
-def _conversation(program: str, job: str, errors, folder: str, limits: Limits, isolated: bool) -> bytes | None:
+def _conversation(program: str, job: str, errors, folder: str, limits: Limits, isolated: bool,
+                  groups: tuple[str | None, str | None]) -> bytes | None:
     """Start a worker with the program and a tester with the tests; what the tester said, as `_words` has it."""
     calls, results, words, lifeline = os.pipe(), os.pipe(), os.pipe(), os.pipe()
     started, theirs = [], {*calls, *results, words[1], lifeline[0]}
     start = functools.partial(_start, lifeline=lifeline[0], limits=limits, isolated=isolated, folder=folder)
     try:
-        started.append(start(("plain", "worker"), program, (calls[0], results[1]), errors))
-        started.append(start(("plain", "stand_ins", "tester"), job, (results[0], calls[1], words[1]), errors))
+        started.append(start(("plain", "worker"), program, (calls[0], results[1]), errors, group=groups[0]))
+        started.append(start(("plain", "stand_ins", "tester"), job, (results[0], calls[1], words[1]), errors,
+                             group=groups[1]))
         while theirs:
             os.close(theirs.pop())
         return _words(words[0], limits.time)
@@ -262,8 +331,9 @@ def run_tests(program: str, tests: list[str], names: list[str], setup: str = "",
     """
     job = json.dumps({"tests": tests, "names": names, "setup": setup})
     try:
-        with tempfile.TemporaryDirectory(prefix="ssr_code_") as folder, tempfile.TemporaryFile() as errors:
-            said = _conversation(program, job, errors, folder, limits, isolated)
+        with (tempfile.TemporaryDirectory(prefix="ssr_code_") as folder, tempfile.TemporaryFile() as errors,
+              _memory_group(limits.memory) as first, _memory_group(limits.memory) as second):
+            said = _conversation(program, job, errors, folder, limits, isolated, (first, second))
             errors.seek(0)
             printed = errors.read().decode("utf-8", "replace")
     except OSError as error:  # the folder for temporary files is full, say
@@ -309,12 +379,28 @@ def _tests_of(example: Example) -> tuple[list[str], str]:
     return tests, _imports_of_gold(code_in(example.completion), tests) + setup
 
 
+@functools.cache
+def _star(module: str | None) -> frozenset[str]:
+    """What `from module import *` brings, of a module of the standard library that a program may want."""
+    if module not in sys.stdlib_module_names - {"antigravity", "this", "__main__"}:  # the first opens a browser
+        return frozenset()
+    with suppress(ImportError):
+        found = vars(importlib.import_module(module))
+        return frozenset(found.get("__all__") or (name for name in found if not name.startswith("_")))
+    return frozenset()
+
+
+def _imported(node: ast.Import | ast.ImportFrom) -> set[str]:
+    """The names that an import binds."""
+    names = {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+    return names - {"*"} | (_star(node.module) if "*" in names else set())
+
+
 def _imports_of_gold(gold: str | None, tests: list[str]) -> str:
     """The lines by which gold's code imports what the tests use: some tests count on them, as on `math`."""
     used = {node.id for test in tests for node in ast.walk(ast.parse(test)) if isinstance(node, ast.Name)}
     imports = [node for node in ast.parse(gold or "").body if isinstance(node, ast.Import | ast.ImportFrom)]
-    lines = [ast.unparse(node) for node in imports
-             if used & {(alias.asname or alias.name).split(".")[0] for alias in node.names}]
+    lines = [ast.unparse(node) for node in imports if used & _imported(node)]
     return "".join(line + "\n" for line in lines)
 
 # %% ../nbs/05c_code_judge.ipynb #d9041ea3
@@ -328,15 +414,20 @@ def _names(tests: list[str]) -> tuple[set[str], set[str], set[str]]:
             {n.func.id for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}, bound)
 
 
-def _of_the_tests(tests: list[str], setup: str) -> set[str]:
-    """What tests and their setup import or define: nothing that the program has by such a name counts."""
+def _of_the_tests(tests: list[str], setup: str) -> tuple[set[str], set[str]]:
+    """What tests and their setup import or define by name: nothing that the program has by such a name counts.
+    And what their `import *` brings."""
     defined, imported, _ = _symbols(setup)
+    brought = set()
+    for node in [node for part in (setup, *tests) for node in ast.walk(ast.parse(part))]:
+        if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
+            brought |= _star(node.module)
     for node in [node for test in tests for node in ast.walk(ast.parse(test))]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             defined.add(node.name)
         elif isinstance(node, ast.Import | ast.ImportFrom):
-            imported |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
-    return defined | imported
+            imported |= _imported(node) - brought
+    return defined | imported - {"*"}, brought
 
 # %% ../nbs/05c_code_judge.ipynb #3b67ecd5
 def _tools(names: set[str], tests: list[str]) -> set[str]:
@@ -354,11 +445,11 @@ def names_under_test(example: Example, tests: list[str], setup: str = "") -> lis
     """What the tests use of the program: what gold's code defines; without such code, what they call that
     nobody else has."""
     used, called, bound = _names(tests)
-    theirs = _of_the_tests(tests, setup)
+    theirs, brought = _of_the_tests(tests, setup)
     gold = code_in(example.completion)
     if names := (used & _symbols(gold)[0] if gold else set()) - theirs:
         return sorted(names - _tools(names, tests))
-    return sorted(called - set(dir(builtins)) - theirs - bound)
+    return sorted(called - set(dir(builtins)) - theirs - brought - bound)
 
 # %% ../nbs/05c_code_judge.ipynb #97b5766e
 FORGEABLE = ("programs are not kept in: each can read, delete and send whatever you can, and even forge its verdict, "
@@ -390,6 +481,8 @@ def code_judge(limits: Limits = Limits(), allow_unisolated: bool = False) -> Rul
     def code(example: Example, answer: str) -> Verdict:
         tests, setup = _tests_of(example)
         names = names_under_test(example, tests, setup)
+        if not names:
+            return Verdict(example.id, "unparsed", None, "the tests use nothing of the program", "code")
         program = code_in(answer, names)
         if program is None:
             return Verdict(example.id, "incorrect", 0.0, "no Python program in the answer", "code")

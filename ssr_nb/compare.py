@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['LARGE', 'JUDGING', 'Shared', 'share', 'shared_answers', 'prepare', 'arm_folder', 'probe_of', 'Bench', 'trained_arm',
-           'run_arm', 'run_arms', 'hash_of', 'judge_hash', 'contents', 'check_contents', 'adapter_sizes', 'arms_in',
-           'collect', 'kept_of_arms', 'compare']
+           'run_arm', 'run_arms', 'hash_of', 'judge_hash', 'rows_hash', 'suite_hashes', 'plugin_hashes', 'contents',
+           'check_hashes', 'check_contents', 'adapter_sizes', 'arms_in', 'collect', 'kept_of_arms', 'compare']
 
 # %% ../nbs/09b_compare.ipynb #3c60266b
 import hashlib
@@ -382,7 +382,7 @@ def hash_of(path: Path) -> str:
 
 # %% ../nbs/09b_compare.ipynb #12516d16
 JUDGING = ("judge", "rules", "reading", "numbers", "refusals", "statements", "math_judge", "code_judge", "llm_judge",
-           "metrics", "sandbox")  # the modules and the folder in which it is decided what is right
+           "declines", "instructions", "abilities", "metrics", "sandbox")  # the modules and the folder in which it is decided what is right
 
 
 def _code() -> str:
@@ -409,6 +409,12 @@ def _source(thing: Any) -> str:
         return repr(getattr(thing, "__qualname__", type(thing)))
 
 
+def _home(thing: Any) -> str:
+    """The text of the module of this package in which a rule is written; nothing for one from elsewhere."""
+    module = getattr(getattr(thing, "func", thing), "__module__", None) or ""
+    return Path(sys.modules[module].__file__).read_text(encoding="utf-8") if module.startswith("ssr_nb.") else ""
+
+
 def judge_hash(judge: Any) -> str:
     """A hash of a judge: its name and options, the files that these name, its code."""
     if callable(judge):
@@ -417,46 +423,69 @@ def judge_hash(judge: Any) -> str:
     values = {f.name: getattr(options, f.name) for f in fields(options)} if options else {}
     named = {name: Path(value) for name, value in values.items() if isinstance(value, str) and value
              and name not in getattr(options, "grows", ()) and Path(value).exists()}
-    made = row.make() if JUDGES.origins.get(row.name) == "here" and not options else row.make
-    return _hash(row.name, values, {name: hash_of(path) for name, path in named.items()}, _source(made), _code())
+    ours = not JUDGES.origins.get(row.name) or JUDGES.origins.get(row.name) == "here"
+    made = row.make() if ours and not options else row.make
+    return _hash(row.name, values, {name: hash_of(path) for name, path in named.items()}, _source(made), _home(made), _code())
 
 # %% ../nbs/09b_compare.ipynb #cd1fce3c
+def rows_hash(rows: list[Example]) -> str:
+    """A hash of examples."""
+    return _hash(*map(to_row, rows))
+
+
+def suite_hashes(suites: list[Any]) -> dict[str, str]:
+    """A hash of the items of each suite, of each judge with its metric, and of what is asked of a benchmark."""
+    return {
+        **{f"test items of {s.task!r}": rows_hash(s.examples) for s in suites},
+        **{f"judge of {s.task!r}": _hash(judge_hash(s.judge), s.metric) for s in suites if isinstance(s, Suite)},
+        **{f"benchmark {s.task!r}": _hash(asdict(s)) for s in suites if isinstance(s, BenchmarkSuite)}}
+
+
+def plugin_hashes(names: list[str]) -> dict[str, str]:
+    """A hash of the file of each plug-in."""
+    files = {key: Path(getattr(sys.modules.get(key), "__file__", None) or key) for key in map(plugin_key, names)}
+    return {f"plug-in {Path(key).name}": hash_of(path) for key, path in files.items() if path.is_file()}
+
+# %% ../nbs/09b_compare.ipynb #ba05953c
 def contents(shared: Shared) -> dict[str, str]:
     """A hash of each thing that a run rests on, by what it is called in messages."""
-    config, suites = shared.config, shared.suites
+    config = shared.config
     replay = Path(str(getattr(sources_of(config).get(("replay", "")), "examples", "")) or "none")
     probe = probe_of(shared)
-    plugins = {key: Path(getattr(sys.modules.get(key), "__file__", None) or key) for key in map(plugin_key, config.plugins)}
     return {
         "base model": fingerprint(shared.lm),
-        "training examples": _hash(*map(to_row, shared.train_set)),
+        "training examples": rows_hash(shared.train_set),
         "judge of the training answers": judge_hash(training_judge(config)),
-        **{f"test items of {s.task!r}": _hash(*map(to_row, s.examples)) for s in suites},
-        **{f"judge of {s.task!r}": _hash(judge_hash(s.judge), s.metric) for s in suites if isinstance(s, Suite)},
-        **{f"benchmark {s.task!r}": _hash(asdict(s)) for s in suites if isinstance(s, BenchmarkSuite)},
+        **suite_hashes(shared.suites),
         **({"replay prompts": hash_of(replay)} if replay.exists() else {}),
         **({"items of the probe": _hash(*(to_row(e) for s in probe.sets for e in s.examples))} if probe else {}),
-        **{f"plug-in {Path(key).name}": hash_of(path) for key, path in plugins.items() if path.is_file()},
+        **plugin_hashes(config.plugins),
     }
 
 
-def check_contents(shared: Shared, say=lambda line: None) -> None:
-    """Raise a ValueError naming what has changed since the run began. What was not there yet, as a plug-in that was
-    added, is noted; a run of an earlier version, which noted nothing, goes on and is told so."""
-    path, found = shared.folder / "config.json", contents(shared)
+def check_hashes(folder: Path, found: dict[str, str], begun: bool, say=lambda line: None) -> None:
+    """Raise a ValueError naming what has changed since the run in this folder began. What was not there yet, as a
+    plug-in that was added, is noted; a run of an earlier version, which has `begun` and noted nothing, goes on and is
+    told so."""
+    path = folder / "config.json"
     config = read_json(path)
     before = config.get("hashes") or {}
-    if not before and (shared.folder / "methods.json").exists():
-        say(f"{shared.folder}: no hashes, a run of an earlier version: whether its test items and judges are still those "
+    if not before and begun:
+        say(f"{folder}: no hashes, a run of an earlier version: whether its test items and judges are still those "
             "that it began with can't be told; from now on it can")
     changed = [name for name in {**before, **found} if before and not name.startswith("plug-in")
                and before.get(name) != found.get(name)]
     changed += [name for name in before if name.startswith("plug-in") and before[name] != found.get(name, before[name])]
     if changed:
-        raise ValueError(f"{shared.folder}: found {', '.join(changed)} changed since the run began; expected the same "
+        raise ValueError(f"{folder}: found {', '.join(changed)} changed since the run began; expected the same "
                          "until its end. Put back what changed, or choose another folder")
     if before | found != before:
         write_json(path, config | {"hashes": before | found})
+
+
+def check_contents(shared: Shared, say=lambda line: None) -> None:
+    """Raise a ValueError naming what a comparison rests on and has changed since it began."""
+    check_hashes(shared.folder, contents(shared), (shared.folder / "methods.json").exists(), say)
 
 # %% ../nbs/09b_compare.ipynb #4913fefe
 def adapter_sizes(shared: Shared) -> dict[str, int]:

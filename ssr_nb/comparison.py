@@ -361,9 +361,18 @@ def read_comparison(path: str | Path) -> Comparison:
     import yaml
 
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        text = Path(path).read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
+        if content is None:
+            raise ValueError("found nothing in it; expected a mapping with keys such as methods, learning_rates and model "
+                             "({} for a comparison with the usual value of each)")
         return check(from_mapping(Comparison, content))
-    except (ValueError, yaml.YAMLError) as error:
+    except OSError as error:
+        what = "no such file" if isinstance(error, FileNotFoundError) else "a folder" if Path(path).is_dir() else error.strerror
+        raise ValueError(f"{path}: found {what}; expected a YAML file that describes a comparison") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: found bytes that are not UTF-8; expected a YAML file that describes a comparison") from None
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"{path}: {error}") from None
 
 # %% ../nbs/09_comparison.ipynb #9f9d6ef8

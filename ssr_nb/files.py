@@ -65,20 +65,25 @@ def _who(lock: Path) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in told).split())
 
 # %% ../nbs/00a_files.ipynb #0deff74d
+class _NoLocks(OSError):
+    """A file system that has no locks."""
+
+
 def _take(lock: Path) -> int | None:
-    """The descriptor of the lock file, locked; None where another process has it. Raises OSError where the
-    file system has no locks."""
+    """The descriptor of the lock file, locked; None where another process has it. Raises _NoLocks where the
+    file system has none, and OSError where the file can't be made (a disk that is full, say, or read-only)."""
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
     try:
         if lock_descriptor(descriptor, blocking=False):
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(descriptor), os.lstat(lock)):
-                    os.truncate(descriptor, 0)
-                    os.write(descriptor, json.dumps(_holder()).encode("utf-8", "replace"))
+                    with suppress(OSError):  # no room for the note: the lock holds without it
+                        os.truncate(descriptor, 0)
+                        os.write(descriptor, json.dumps(_holder()).encode("utf-8", "replace"))
                     return descriptor
-    except BaseException:
+    except BaseException as error:
         os.close(descriptor)
-        raise
+        raise _NoLocks(error.errno, error.strerror) from error if isinstance(error, OSError) else error
     os.close(descriptor)
     return None
 
@@ -101,13 +106,13 @@ def _waited_for(lock: Path, path: Path, wait: float) -> int | None:
         try:
             if (descriptor := _take(lock)) is not None:
                 return descriptor
-        except (PermissionError, FileNotFoundError, FileExistsError, IsADirectoryError):
-            raise
-        except OSError as error:
-            if lock.is_symlink():
-                raise FileExistsError(f"{lock}: found a symbolic link; expected a lock file, or nothing") from None
+        except _NoLocks as error:
             print(_HAS_NO_LOCKS.format(path), f"({error.strerror})", file=sys.stderr)
             return None
+        except OSError:
+            if lock.is_symlink():
+                raise FileExistsError(f"{lock}: found a symbolic link; expected a lock file, or nothing") from None
+            raise
         if time.monotonic() - began > wait:
             raise Held(f"{path}: found it held by {_who(lock)}; expected nobody who writes it. Wait for the end of "
                        "that process, or choose another place")
@@ -117,6 +122,16 @@ def _waited_for(lock: Path, path: Path, wait: float) -> int | None:
         time.sleep(0.05)
 
 # %% ../nbs/00a_files.ipynb #1bd0f039
+def _make_folder_of(path: Path) -> None:
+    """Make the folder in which an output will be. Raises NotADirectoryError where a file stands in its place."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        there = next(p for p in (path.parent, *path.parent.parents) if os.path.lexists(p))
+        raise NotADirectoryError(f"{there}: found a file, or a link that leads nowhere; expected a folder, "
+                                 f"for {path.name}") from None
+
+
 @contextmanager
 def locked(path: str | Path, wait: float = PATIENCE) -> Iterator[None]:
     """Hold the lock on an output while the block runs; a thread may enter again what it holds.
@@ -125,7 +140,7 @@ def locked(path: str | Path, wait: float = PATIENCE) -> Iterator[None]:
     goes ahead. Raises Held, naming the process, its host, since when and its command, where another holds it
     for longer than `wait` seconds."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder_of(path)
     lock = Path(os.path.realpath(path.parent)) / f".{path.name}.lock"
     key, descriptor = (os.getpid(), threading.get_ident(), str(lock)), None
     if key not in _mine:

@@ -507,6 +507,7 @@ def html_report(run: str | Path, lm=None) -> list[Path]:
     give all paths, the page first.
 
     `lm` is the run's base model; it is loaded where it isn't given (see `report`)."""
+    read_summary(run)  # before anything is locked or made: is there one?
     with replacing(Path(run) / "report.html") as beside:
         pictures = report(run, lm)
         beside.write_text(page(run, pictures), encoding="utf-8")

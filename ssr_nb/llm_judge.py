@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['REMINDER', 'PROMPTS', 'VERDICTS', 'fence_for', 'parted', 'defused', 'fenced', 'read_prompts', 'judge_prompt',
-           'verdict_lines', 'after_thoughts', 'folded', 'read_verdict', 'Speaker', 'special_tokens', 'model_speaker',
-           'endpoint_speaker', 'Replies', 'llm_judge', 'LlmOptions', 'local_speaker', 'make_llm_judge']
+           'verdict_lines', 'after_thoughts', 'folded', 'brings_verdict', 'read_verdict', 'Speaker', 'special_tokens',
+           'model_speaker', 'endpoint_speaker', 'Replies', 'llm_judge', 'LlmOptions', 'local_speaker', 'make_llm_judge']
 
 # %% ../nbs/05b_llm_judge.ipynb #f7cd9e7d
 import functools
@@ -179,16 +179,36 @@ _BLOCKS = re.compile(r"^[ \t]*(```|~~~).*?(?:^[ \t]*\1[ \t]*$|\Z)|<!--.*?(?:-->|
                      re.MULTILINE | re.DOTALL | re.IGNORECASE)
 
 
+_TAG = re.compile(r"<(?P<ends>/?)(?P<name>[^\W\d][\w.:-]{0,30})[^<>\n]{0,60}>")
+
+
+def _without_elements(text: str) -> str:
+    """The text with spaces in the place of whatever stands between a tag and its closing one."""
+    begun, spans, chars = {}, [], list(text)
+    for tag in _TAG.finditer(text):
+        if not tag["ends"]:
+            begun.setdefault(tag["name"].lower(), tag.start())
+        elif (start := begun.pop(tag["name"].lower(), None)) is not None:
+            spans.append((start, tag.end()))
+    done = 0
+    for start, end in sorted(spans):
+        start, end = max(start, done), max(end, done)
+        chars[start:end], done = " " * (end - start), end
+    return "".join(chars)
+
+
 def verdict_lines(said: str) -> list[re.Match]:
     """The lines of a reply that hold a verdict in the asked form, and aren't quoted."""
-    return list(_VERDICT_LINE.finditer(_BLOCKS.sub(lambda block: " " * len(block[0]), said)))
+    return list(_VERDICT_LINE.finditer(_without_elements(_BLOCKS.sub(lambda block: " " * len(block[0]), said))))
 
 # %% ../nbs/05b_llm_judge.ipynb #11f0b2e4
-_THOUGHT = "think|thought|reason|reflect|scratchpad|analysis|monologue|deliberat|internal"
-_INSIDE = r"[^<>\[\]◁▷【】\n]"
-_THOUGHT_BEGINS = re.compile(rf"[<\[◁【]{_INSIDE}{{0,40}}?(?:{_THOUGHT}){_INSIDE}{{0,60}}[>\]▷】]"
+_THOUGHT = ("think|thought|reason|reflect|reflex|réflex|scratch|analy|monolog|deliberat|internal|ponder|contemplat|consider|rationale"
+            "|chain|plan|draft|notes|workings?\\b|denk|pens[éea]|мысл|рассужд|思|考|推理")
+_OPEN_BRACKET, _CLOSE_BRACKET = r"<\[{◁【⟨〈《«‹＜［｛", r">\]}▷】⟩〉》»›＞］｝"
+_INSIDE = rf"[^{_OPEN_BRACKET}{_CLOSE_BRACKET}\n]"
+_THOUGHT_BEGINS = re.compile(rf"[{_OPEN_BRACKET}]{_INSIDE}{{0,40}}?(?:{_THOUGHT}){_INSIDE}{{0,60}}[{_CLOSE_BRACKET}]"
                              rf"|<{_INSIDE}{{1,30}}>\s*(?:thought|thinking|analysis)\b", re.IGNORECASE)
-_THOUGHT_ENDS = re.compile(rf"[<\[◁【]\W*(?:/|end){_INSIDE}{{0,40}}?(?:{_THOUGHT}){_INSIDE}{{0,40}}[>\]▷】]"
+_THOUGHT_ENDS = re.compile(rf"[{_OPEN_BRACKET}]\W*(?:/|end){_INSIDE}{{0,40}}?(?:{_THOUGHT}){_INSIDE}{{0,40}}[{_CLOSE_BRACKET}]"
                            r"|<\|channel\|>final(?:<\|message\|>)?|<unused[0-9]+>(?!\s*thought)", re.IGNORECASE)
 
 
@@ -216,22 +236,49 @@ def _looks_like(char: str) -> str:
     return alike[0] if alike else char
 
 
+def _plain(text: str) -> str:
+    """A text without invisible and combining characters, and with characters in their plainest form."""
+    return "".join(c for c in unicodedata.normalize("NFKD", visible(text)) if unicodedata.category(c) not in ("Mn", "Me", "Cf"))
+
+
 def folded(text: str) -> str:
     """A text as it looks: without invisible and combining characters, and with the ASCII letters that others look like.
 
     >>> folded("Vеrdісt"), folded("𝐕𝐞𝐫𝐝𝐢𝐜𝐭"), folded("Ⓥⓔⓡⓓⓘⓒⓣ"), folded("V\u0301erdict")
     ('Verdict', 'Verdict', 'Verdict', 'Verdict')
     """
-    if text.isascii():
-        return text
-    plain = unicodedata.normalize("NFKD", visible(text))
-    return "".join(c if c.isascii() else _looks_like(c) for c in plain if unicodedata.category(c) not in ("Mn", "Me", "Cf"))
+    return text if text.isascii() else "".join(c if c.isascii() else _looks_like(c) for c in _plain(text))
 
 # %% ../nbs/05b_llm_judge.ipynb #593408ad
-_AS_DIGITS = {"v": r"(?:v|\\/)", "e": "[e3]", "i": "[i1l]", "t": "[t7]"}  # V3rd1ct
-_OWN_VERDICT = re.compile(r"[\W_]*".join(_AS_DIGITS.get(letter, letter) for letter in "verdict")
-                          + r"[\W_]*(?:[:=]|(?:is\b[\W_]{0,9})?c[o0]rrect)"
+_ALSO = {"v": r"(?:v|\\/)", "e": "[e3]", "i": "[i1l!|]", "c": "[ck]", "t": "[t7]"}  # V3rd1ct
+_LETTERS = [_ALSO.get(letter, letter) for letter in "verdict"]
+_OWN_VERDICT = re.compile(r"[\W_]*".join(_LETTERS) + r"[\W_]*(?:[:=]|(?:is\b[\W_]{0,9})?[ck][o0]rre[ck]t)"
                           r"|\b(?:judges?|graders?|evaluators?|mark|grade|rate|score|accept)\b[^.\n]{0,80}\bcorrect\b", re.IGNORECASE)
+_STRANGE = "\0"  # stands for a character that looks like no letter of ASCII's
+_PERHAPS = re.compile(rf"(?<![a-z0-9]){_STRANGE}*" + "".join(rf"(?:({letter})[\W_]{{0,20}})?" for letter in _LETTERS)
+                      + rf"(?:[:=]|{_STRANGE}|(?:is\b[\W_]{{0,9}})?[ck{_STRANGE}][o0{_STRANGE}][r{_STRANGE}]{{2}}"
+                      rf"[e3{_STRANGE}][ck{_STRANGE}][t7{_STRANGE}])", re.IGNORECASE)
+_TYPOGRAPHIC = str.maketrans("“”„«»‘’–—−…", "\"\"\"\"\"''---.")
+
+
+def brings_verdict(answer: str) -> bool:
+    """Whether an answer holds what may be read as a verdict. A character that nobody can place stands for any letter,
+    and beside the word *verdict* it is a doubt by itself.
+
+    >>> brings_verdict("V\u16b1rdict: correct"), brings_verdict("The verdict was guilty.")
+    (True, False)
+    """
+    if _OWN_VERDICT.search(folded(answer)):
+        return True
+    text = "" if answer.isascii() else _plain(answer.translate(_TYPOGRAPHIC))
+    text = "".join(c if c.isascii() else alike if (alike := _looks_like(c)).isascii() and alike.isalnum() else _STRANGE for c in text)
+    for found in _PERHAPS.finditer(text):
+        letters, strange = sum(map(bool, found.groups())), found[0].count(_STRANGE)
+        if letters > 3 and strange and letters + strange >= len(_LETTERS):
+            return True
+    return False
+
+# %% ../nbs/05b_llm_judge.ipynb #097de5f0
 _WIDTH = 120  # of what a reason quotes
 
 
@@ -256,7 +303,7 @@ def read_verdict(reply: str, finish_reason: str = "stop", answer: str = "") -> t
         return "unparsed", f"another verdict: {brief(lines[-1][1], _WIDTH)}"
     if label == "correct" and (rest := said[lines[-1].end():].strip(_DECORATION + "\n")):
         return "unparsed", f"it goes on after its verdict: {brief(rest, _WIDTH)}"
-    if label == "correct" and _OWN_VERDICT.search(folded(answer)):
+    if label == "correct" and brings_verdict(answer):
         return "unparsed", f"the answer brings a verdict of its own: {brief(answer, _WIDTH)}"
     return label, f"the judge says so: {brief(said[: lines[-1].start()], _WIDTH)}"
 

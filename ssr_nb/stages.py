@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['Chain', 'StagedRun', 'stage_data', 'staged', 'stage_folder', 'stage_targets', 'run_stage', 'base_scores_of',
-           'columns_of_stages', 'matrix_of', 'summary_of', 'run_stages', 'stage_lines', 'plot_stages', 'show_stages']
+           'columns_of_stages', 'matrix_of', 'contents_of', 'summary_of', 'run_stages', 'stage_lines', 'plot_stages',
+           'show_stages']
 
 # %% ../nbs/09e_stages.ipynb #9dad7e06
 from collections.abc import Iterator
@@ -13,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from .adapters import load_adapter, remove_lora
+from .compare import check_hashes, judge_hash, plugin_hashes, rows_hash, suite_hashes
 from .comparison import (Comparison, Stage, check, configuration_of, general_suites, row_of, stages_of,
                                training_settings)
 from .evaluate import Suite, evaluate, room_for_answers, tokens_in
 from .files import locked, replacing
 from .methods import Answers, Applied, apply_method, gather_answers
-from .models import LanguageModel, describe, load_model
+from .models import LanguageModel, describe, fingerprint, load_model
 from .records import Example, Score, read_json, read_records, write_json, write_records
 from .splits import assert_disjoint
 from .statistics import Figure, estimate
@@ -141,6 +143,15 @@ def matrix_of(stages: list[list[Score]], names: list[str], resamples: int = 10_0
             left[figure.name] = [found.of(end)[0] - found.of(then)[0], *map(float, found.difference(end, then)[1:])]
     return {"matrix": [list(row) for row in zip(*columns)], "left": left}
 
+# %% ../nbs/09e_stages.ipynb #017cebae
+def contents_of(run: StagedRun) -> dict[str, str]:
+    "A hash of each thing that a run with stages rests on, by what it is called in messages."
+    found = {"base model": fingerprint(run.lm)}
+    for stage, examples in run.stages:
+        found[f"training examples of {stage.name!r}"] = rows_hash(examples)
+        found[f"judge of the training answers of {stage.name!r}"] = judge_hash(stage.judge or judge_for(read_source(stage.train)))
+    return found | suite_hashes(run.suites) | plugin_hashes(run.config.plugins)
+
 # %% ../nbs/09e_stages.ipynb #34952e7d
 def summary_of(run: StagedRun, base: list[Score], chains: dict[Chain, list[list[Score]]]) -> dict[str, Any]:
     "What a run with stages found: a matrix for each method and rate."
@@ -157,20 +168,22 @@ def summary_of(run: StagedRun, base: list[Score], chains: dict[Chain, list[list[
 def _claim(config: Comparison, folder: Path) -> None:
     path, mine = folder / "config.json", configuration_of(config)
     theirs = read_json(path) if path.exists() else mine
-    grow = ("methods", "learning_rates", "seeds", "resamples", "plugins")
+    grow = ("methods", "learning_rates", "seeds", "resamples", "plugins", "hashes")
     if differ := [key for key in {**theirs, **mine} if key not in grow and theirs.get(key) != mine.get(key)]:
         raise ValueError(f"{folder}: found a run with another {differ[0]} ({theirs.get(differ[0])!r}); "
                          f"expected {mine.get(differ[0])!r}. Choose another folder")
-    write_json(path, mine)
+    write_json(path, mine | {key: theirs[key] for key in theirs if key == "hashes"})
 
 
 def run_stages(config: Comparison, folder: str | Path, say=print, lm: LanguageModel | None = None) -> dict[str, Any]:
     """Run a comparison with stages in a folder, and give its summary, which is also written to `stages.json`. Started
-    again, it goes on with the first stage that isn't finished. Raises ValueError for a folder that holds another run."""
+    again, it goes on with the first stage that isn't finished. Raises ValueError for a folder that holds another run,
+    and for one that rests on what has changed since it began."""
     config, folder = check(config), Path(folder)
     with locked(folder / "config.json"):
         _claim(config, folder)
         run = staged(config, folder, lm)
+        check_hashes(folder, contents_of(run), (folder / "base").exists(), say)
         base, chains = base_scores_of(run), {}
         for chain in config.arms():
             chains[chain] = []

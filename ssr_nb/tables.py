@@ -76,6 +76,8 @@ _loading: list[str] = []  # the plug-in whose rows are being added, innermost la
 def _import_file(path: Path) -> None:
     name = f"ssr_nb_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None:
+        raise ImportError("the file's name doesn't end in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look a module up by its name
     try:

@@ -74,6 +74,56 @@ def test_choices_are_those_of_our_own_likelihoods(lm, tasks, rows):
     assert sum(s.score for s in scores) > 0.8 * len(scores)  # the base model knows its numbers: this is no coin
 
 
+ENDLESS_WHEN_RED = "{% if 'red' in messages[-1].content %}{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}{% endif %}x"
+
+
+def test_a_chat_template_without_an_end_is_given_up_by_the_harness_too(lm, monkeypatch):
+    "When the model was loaded, the template ended. What it does with an item is seen item by item."
+    from ssr_nb import rendering
+    monkeypatch.setattr(rendering, "_renderer", rendering.Renderer(0.3))
+    tokenizer = benchmarks._bounded_tokenizer(lm.tokenizer)
+    lm.tokenizer.chat_template, kept = ENDLESS_WHEN_RED, lm.tokenizer.chat_template
+    try:
+        assert tokenizer.apply_chat_template([{"role": "user", "content": "hello"}], tokenize=False) == "x"
+        with pytest.raises(ModelError, match="more than 0.3 seconds"):
+            tokenizer.apply_chat_template([{"role": "user", "content": "red"}], tokenize=False)
+
+        def harness(lm, *a):
+            benchmarks._bounded_tokenizer(lm.tokenizer).apply_chat_template([{"role": "user", "content": "red"}])
+        monkeypatch.setattr(benchmarks, "_samples", harness)
+        with pytest.raises(ModelError, match="one that ends soon"):  # and not "a task that lm-eval knows"
+            benchmarks._fitting(lm, "say", None, 4, {})
+    finally:
+        lm.tokenizer.chat_template = kept
+
+
+@pytest.mark.parametrize("template", [None, "{% for m in messages %}{{ m.role }}: {{ m.content | trim }}\n{% endfor %}"
+                                      "{% if add_generation_prompt %}assistant:{% endif %}"])
+@pytest.mark.parametrize("said", ["It is", "It is ", " It is\n", "hello"])
+def test_the_harness_s_texts_are_those_of_the_tokenizer(lm, template, said):
+    kept = lm.tokenizer.chat_template
+    lm.tokenizer.chat_template = template or kept
+    try:
+        bounded = benchmarks._bounded_tokenizer(lm.tokenizer)
+        for messages, end in (([{"role": "user", "content": "hello"}], {"add_generation_prompt": True}),
+                              ([{"role": "user", "content": "hello"}, {"role": "assistant", "content": said}],
+                               {"continue_final_message": True})):
+            assert (bounded.apply_chat_template(messages, tokenize=False, **end)
+                    == lm.tokenizer.apply_chat_template(messages, tokenize=False, **end))
+    finally:
+        lm.tokenizer.chat_template = kept
+
+
+def test_the_harness_is_given_the_bounded_tokenizer(lm, monkeypatch):
+    import lm_eval
+    import lm_eval.models.huggingface as huggingface
+    given = []
+    monkeypatch.setattr(huggingface, "HFLM", lambda **settings: given.append(settings["tokenizer"]))
+    monkeypatch.setattr(lm_eval, "simple_evaluate", lambda **settings: {"samples": {}})
+    benchmarks._samples(lm, "say", None, 4, {})
+    assert given[0].apply_chat_template.__module__ == "ssr_nb.benchmarks"
+
+
 def test_the_model_and_the_random_numbers_are_as_they_were(lm, tasks):
     before, config, template = fingerprint(lm), lm.model.generation_config, lm.tokenizer.chat_template
     lm.model.train()

@@ -579,6 +579,68 @@ def test_memory_is_given_back_with_the_addresses():
     assert word["label"] == "correct", word
 
 
+TABLES = """
+import ctypes, mmap
+library = ctypes.CDLL(None)
+library.mmap.restype = ctypes.c_void_p
+library.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+def f(n):
+    for i in range(n):  # a page of zeros in each GB of addresses: none of it is memory but the tables that find it
+        place = library.mmap((1 << 44) + (i << 30), 4096, 1, 0x100022, -1, 0)
+        if place in (None, 2 ** 64 - 1): break
+        ctypes.string_at(place, 1)
+    return 3
+"""
+
+
+@needs_isolation
+def test_what_the_kernel_keeps_for_a_program_counts_where_a_memory_group_can_be_had():
+    with module._memory_group(1 << 20) as group:
+        if group is None:
+            pytest.skip("no memory group can be made here")
+    word = run_tests(TABLES, ["assert f(64) == 3"], ["f"])
+    assert word["label"] == "correct", word
+    word = run_tests(TABLES, ["assert f(60_000) == 3"], ["f"], limits=Limits(time=60, cpu=48, memory=256 << 20))
+    assert (word["label"], word["why"]) == ("incorrect", "ended before the tests did")
+
+
+@pytest.mark.parametrize("cgroup, mountinfo, trees", [
+    ("0::/user/session", "30 1 0:1 / {mount} rw - cgroup2 cgroup2 rw", ["user/session", "user"]),
+    ("0::/", "30 1 0:1 / {mount} rw - cgroup2 cgroup2 rw", ["."]),
+    ("0::/docker/a/b", "30 1 0:1 /docker/a {mount} rw shared:1 - cgroup2 cgroup2 rw", ["b", "."]),
+    ("0::/docker", "30 1 0:1 /docker/a {mount} rw - cgroup2 cgroup2 rw", []),
+    ("5:memory:/a\n4:cpu:/c\n0::/", "30 1 0:1 / {mount} rw - cgroup cgroup rw,memory\n"
+     "31 1 0:1 / {mount} rw - cgroup cgroup rw,cpu", ["a", "."]),
+    ("4:cpu:/c", "31 1 0:1 / {mount} rw - tmpfs tmpfs rw", [])])
+def test_where_memory_groups_can_be_made(cgroup, mountinfo, trees, tmp_path, monkeypatch):
+    texts = {"/proc/self/cgroup": cgroup + "\n", "/proc/self/mountinfo": mountinfo.format(mount=tmp_path) + "\n"}
+    monkeypatch.setattr(Path, "read_text", lambda path, *a, **k: texts[str(path)])
+    assert module._trees() == [tmp_path / tree for tree in trees]
+
+
+@pytest.mark.parametrize("limit", [*module._MEMORY_LIMITS, None])
+def test_a_group_has_a_limit_under_either_name_or_is_none(limit, tmp_path, monkeypatch):
+    made = []
+
+    def mkdtemp(prefix, dir):
+        made.append(tmp_path / f"{prefix}{len(made)}")
+        made[-1].mkdir()
+        for name in (limit, "cgroup.procs", "memory.swap.max") if limit else ():
+            (made[-1] / name).write_text("")
+        return str(made[-1])
+    monkeypatch.setattr(module, "_trees", lambda: [tmp_path])
+    monkeypatch.setattr(module, "_free_groups", {})
+    monkeypatch.setattr(module.tempfile, "mkdtemp", mkdtemp)
+    with module._memory_group(1 << 20) as group:
+        if limit is None:
+            assert group is None and not made[0].exists()  # what can't be limited doesn't stay
+            return
+        assert Path(group, limit).read_text() == str((1 << 20) + module._BESIDE)
+        assert Path(group, "memory.swap.max").read_text() == "0"
+    with module._memory_group(2 << 20) as again:
+        assert again == group and len(made) == 1 and Path(group, limit).read_text() == str((2 << 20) + module._BESIDE)
+
+
 KEYS = """
 import ctypes, os, sys
 numbers = {'x86_64': (248, 249, 250), 'aarch64': (217, 218, 219)}[os.uname().machine]
@@ -770,6 +832,43 @@ def test_what_yields_or_waits_is_not_true(program):
 
 
 @needs_isolation
+@pytest.mark.parametrize("test", [
+    "assert f(1) is not None", "assert type(f(1)) != int", "assert id(f(1))", "assert callable(f(1))",
+    "assert f(1) is f(1)", "assert [f(1)] == [f(1)]", "assert len([f(1)]) == 1", "assert iter(f(1)) is not None"])
+@pytest.mark.parametrize("returned", ["A()", "lambda: 0", "iter([0])", "f", "object()", "A"])
+def test_an_object_that_no_test_turns_to_is_not_taken_for_a_result(test, returned):
+    "Python can't be kept from finding that it isn't None, or that it is itself."
+    program = f"class A: pass\nkept = {{}}\ndef g(x): return len(x)\ndef f(x): return {returned}"
+    assert run_tests(program, [test], ["f", "g"])["label"] != "correct"
+
+
+@needs_isolation
+def test_what_the_tests_name_is_no_result():
+    program = "class A:\n    def m(self): pass\nkept = A()\ndef f(x): return x + 1"
+    assert run_tests(program, ["assert f(1) == 2", "assert kept is not None or A is None"], ["f", "A", "kept"])["label"] == "correct"
+
+
+@needs_isolation
+@pytest.mark.parametrize("first, second, label", [
+    ("s = f(0)", "assert g(s) == 1", "correct"), ("s = [f(0), f(1)]", "assert g(s[0]) == g(s[1]) == 1", "correct"),
+    ("s = f(0)\nassert s is not None", "assert g(s) == 1", "correct"),
+    ("s = [f(0), f(1)]", "assert g(s[0]) == 1", "unparsed"), ("assert f(0) is not None", "assert g(1) == 1", "unparsed")])
+def test_an_object_may_be_turned_to_by_a_later_test(first, second, label):
+    program = "class A: pass\ndef f(x): return A()\ndef g(a): return 1"
+    assert run_tests(program, [first, second], ["f", "g"])["label"] == label
+
+
+@needs_isolation
+@pytest.mark.parametrize("test", ["assert all(map(lambda x: f(x) == x + 1, [1, 2]))", "for x in map(f, [1, 2]):\n    assert x > 1",
+                                  "assert not list(filter(f, [1, 2]))", "assert [*iter(lambda: f(1), 3)] == []"])
+def test_a_call_that_ends_an_iteration_of_the_tests_passes_none_of_them(test):
+    for error in ("StopIteration", "type('E', (StopIteration,), {})"):
+        assert run_tests(f"def f(x): raise {error}", [test], ["f"])["label"] == "unparsed"
+    expecting = "try:\n    f(1)\n    assert False\nexcept StopIteration:\n    pass"
+    assert run_tests("def f(x): raise StopIteration", [expecting], ["f"])["label"] == "correct"
+
+
+@needs_isolation
 def test_a_reason_is_short_and_printable():
     name = "E" * 10_000
     for program in (f"class {name}(Exception): pass\ndef f(x): raise {name}",
@@ -853,6 +952,40 @@ def test_the_program_can_not_give_a_meaning_to_what_the_tests_import_or_use():
             task = Example("Write f.", completion, id="f", extra={"test_list": tests} | extra)
             assert verdict(forger, task).label == "incorrect", (completion, tests)
             assert verdict("def f(x): return x + 0.5", task).label == "correct", (completion, tests)
+
+
+@needs_isolation
+@pytest.mark.parametrize("gold", ["from math import *\ndef f(x): return x + 0.5", "Add a half."])
+@pytest.mark.parametrize("where", ["setup", "test", "gold"])
+def test_what_a_star_imports_is_the_tests_own(gold, where):
+    star = "from math import *\n"
+    task = Example("Write f.", gold, id="f", extra={
+        "test_list": [star * (where == "test") + "assert isclose(f(1), 1.5)"], "test_imports": [star] * (where == "setup")})
+    if where != "gold" or star in gold:
+        assert verdict("isclose = lambda *a: True\ndef f(x): return 0", task).label == "incorrect"
+        assert verdict("def f(x): return x + 0.5", task).label == "correct"
+
+
+@needs_isolation
+def test_a_task_may_be_to_write_what_a_star_brings():
+    task = Example("Write gcd.", "def gcd(a, b):\n    while b: a, b = b, a % b\n    return a", id="f", extra={
+        "test_list": ["assert gcd(4, 6) == 2"], "test_imports": ["from math import *"]})
+    assert verdict("def gcd(a, b): return 1", task).label == "incorrect"
+    assert verdict(task.completion, task).label == "correct"
+
+
+def test_no_module_is_imported_for_what_its_star_brings_but_pythons_own():
+    assert "isclose" in module._star("math") and "Counter" in module._star("collections")
+    for name in (None, "antigravity", "this", "numpy", "no_such_module", "ssr_nb.records"):
+        assert module._star(name) == frozenset()
+
+
+@needs_isolation
+@pytest.mark.parametrize("extra", [{"test_list": ["assert 1 == 1"]}, {"test_list": ["assert isclose(f(1), 2)"],
+                                   "test_setup_code": "from math import isclose\ndef f(x): return x + 1"}])
+def test_tests_that_use_nothing_of_the_program_pass_none(extra):
+    found = verdict("def f(x): return 0", Example("Write f.", "def f(x): return x + 1", id="f", extra=extra))
+    assert (found.label, found.reason) == ("unparsed", "the tests use nothing of the program")
 
 
 @needs_isolation

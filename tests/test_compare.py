@@ -62,6 +62,19 @@ def test_a_wrong_value_is_named_by_its_key(key, value):
         check(Comparison(**{key: value}))
 
 
+@pytest.mark.parametrize("content, said", [
+    (None, "found no such file; expected a YAML file"), ("folder", "found a folder; expected a YAML file"),
+    (b"", "found nothing in it; expected a mapping"), (b"# all of it is a comment\n", "found nothing in it"), (b"null", "found nothing in it"),
+    (b"\x89PNG\r\n", "found bytes that are not UTF-8"), (b"Dear all,\n", "found 'Dear all,'"), (b"[" * 600, ": ")])
+def test_a_file_that_describes_no_comparison_is_refused_before_anything_runs(tmp_path, content, said):
+    from ssr_nb.comparison import read_comparison
+    path = tmp_path / "c.yaml"
+    path.mkdir() if content == "folder" else path.write_bytes(content) if content is not None else None
+    with pytest.raises(ValueError) as told:
+        read_comparison(path)
+    assert str(told.value).startswith(f"{path}: ") and said in str(told.value) and "Errno" not in str(told.value)
+
+
 def test_a_prompt_of_training_in_a_test_suite_stops_the_run(tmp_path):
     rows = [Example(f"what is {i} plus 1 ?", str(i + 1)) for i in range(6)]
     write_records(tmp_path / "train.jsonl", rows[:4])
@@ -250,7 +263,8 @@ def test_what_decides_about_right_and_wrong_is_hashed():
     import ssr_nb
     from ssr_nb.compare import JUDGING
 
-    plain = {"records", "tables", "options", "endpoint", "models", "respond", "chat", "machine", "files"}
+    plain = {"records", "tables", "options", "endpoint", "models", "respond", "chat", "machine", "files",
+             "formats", "rows", "sentences", "statistics", "tasks"}
     for name in JUDGING:
         path = Path(ssr_nb.__file__).with_name(f"{name}.py")
         assert path.exists() or path.with_suffix("").is_dir(), name
@@ -258,6 +272,20 @@ def test_what_decides_about_right_and_wrong_is_hashed():
             module = (node.module or "").removeprefix("ssr_nb.") if isinstance(node, ast.ImportFrom) else ""
             if module and Path(ssr_nb.__file__).with_name(f"{module}.py").exists():
                 assert module in plain | set(JUDGING), f"{name} imports {module}"
+
+
+def test_every_judge_of_the_package_is_made_by_code_that_is_hashed(monkeypatch):
+    import ssr_nb.abilities  # noqa: F401  (which adds its judges)
+    from ssr_nb import compare
+    from ssr_nb.judge import JUDGES
+
+    for name in JUDGES:
+        made = JUDGES[name].make if JUDGES[name].options else JUDGES[name].make()
+        module = getattr(made, "func", made).__module__.removeprefix("ssr_nb.")
+        assert module in compare.JUDGING or f"def {getattr(made, 'func', made).__name__}(" in compare._home(made), name
+    before = compare.judge_hash("micro")
+    monkeypatch.setattr(compare, "_home", lambda made: "another version")
+    assert compare.judge_hash("micro") != before
 
 
 def test_a_second_comparison_in_one_folder_is_told_who_runs_the_first(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Locks, whole writes, files put in place in one step, and what may not be written over."""
 
+import errno
 import os
 import signal
 import stat
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ssr_nb import files
 from ssr_nb.files import Held, append_whole, check_place, locked, replacing, replacing_folder
 from ssr_nb.records import Appender, Example, RecordError, Response, iterate_records, write_json, write_records
 
@@ -147,6 +149,40 @@ def test_a_file_system_without_locks_is_said_and_written(tmp_path, monkeypatch, 
     monkeypatch.setattr("ssr_nb.files.lock_descriptor", none)
     write_json(tmp_path / "a.json", {"a": 1})
     assert "has no locks" in capsys.readouterr().err and (tmp_path / "a.json").exists()
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO])
+def test_a_lock_holds_where_there_is_no_room_for_its_note(tmp_path, monkeypatch, capsys, error):
+    "A full disk isn't a file system without locks: a second process must be kept away there, too."
+    def full(*args):
+        raise OSError(error, os.strerror(error))
+    monkeypatch.setattr(os, "write", full)
+    with locked(tmp_path / "a.json"):
+        assert files._take(tmp_path / ".a.json.lock") is None
+    monkeypatch.undo()
+    assert "no locks" not in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS, errno.ENAMETOOLONG, errno.EACCES])
+def test_where_no_lock_file_can_be_made_nothing_is_written(tmp_path, monkeypatch, capsys, error):
+    real = os.open
+
+    def refused(path, *args, **settings):
+        if str(path).endswith(".lock"):
+            raise OSError(error, os.strerror(error), str(path))
+        return real(path, *args, **settings)
+    monkeypatch.setattr(os, "open", refused)
+    with pytest.raises(OSError) as told:
+        write_json(tmp_path / "a.json", {"a": 1})
+    assert told.value.errno == error and "no locks" not in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("there", ["a file", "a link that leads nowhere"])
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path, there):
+    (tmp_path / "out").write_text("mine") if there == "a file" else (tmp_path / "out").symlink_to("nowhere")
+    for path in (tmp_path / "out" / "a.json", tmp_path / "out" / "deep" / "er" / "a.json"):
+        with pytest.raises(NotADirectoryError, match="out: found a file, or a link that leads nowhere; expected a folder, for a.json"):
+            write_json(path, {"a": 1})
 
 
 # --- whole writes

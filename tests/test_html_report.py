@@ -168,6 +168,15 @@ def test_own_data_without_general_skills(tmp_path):
     assert "what was kept has not been measured" in html and "general" not in sentence(read_summary(tmp_path))
 
 
+@pytest.mark.parametrize("there", ["nothing", "a folder", "a file"])
+def test_a_report_of_what_is_no_run_makes_nothing(tmp_path, there):
+    run = tmp_path / "run"
+    run.mkdir() if there == "a folder" else run.write_text("mine") if there == "a file" else None
+    with pytest.raises(ValueError, match="found no such file; expected the folder of a finished run"):
+        html_report(run)
+    assert [p.name for p in tmp_path.rglob("*")] == ["run"] * (there != "nothing")
+
+
 def test_run_passed_on_without_its_answers(tmp_path):
     "A summary alone gives a page that says what it lacks."
     make_run(tmp_path / "whole")

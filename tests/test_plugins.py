@@ -170,6 +170,14 @@ if __name__ == "__main__":
     assert done.returncode == 0 and done.stdout.strip() == "['base', 'sft', 'ssr']", done.stderr[-800:]
 
 
+@pytest.mark.parametrize("name", ["mine.txt", "mine", "mine.png"])
+def test_a_file_that_is_no_python_file_by_its_name_is_told_so(name, tmp_path):
+    from ssr_nb.tables import load_plugins
+    (tmp_path / name).write_bytes(b"\x89PNG\r\n")
+    with pytest.raises(ValueError, match="name doesn't end in .py; expected a Python file"):
+        load_plugins([str(tmp_path / name)])
+
+
 def test_an_error_in_a_worker_reaches_the_user_with_file_and_line(tmp_path):
     (tmp_path / "late.py").write_text("""
 import multiprocessing

@@ -51,6 +51,45 @@ def test_a_killed_run_ends_as_one_that_was_not(lm, tmp_path, monkeypatch):
     assert json.loads((tmp_path / "whole" / "stages.json").read_text())["columns"] == ["rooms", "jobs", "general"]
 
 
+@pytest.mark.parametrize("changed, named", [
+    ("test", "test items of 'target:first'"), ("train", "training examples of 'second'"),
+    ("prompts", "judge of 'target:first'"), ("code", "judge of the training answers of 'first'"), ("model", "base model")])
+def test_a_run_of_which_something_changed_is_refused_with_its_name(lm, tmp_path, monkeypatch, changed, named):
+    "As in a comparison without stages: else the rows of the matrix are about different things."
+    from ssr_nb import stages
+    from ssr_nb.records import Example, write_records
+
+    def rows(start, gold="it is {}"):
+        return [Example(f"what is {start + i} ?", gold.format(start + i), id=f"{start}-{i}") for i in range(3)]
+    for name, start in (("train", 0), ("test", 10), ("train2", 20), ("test2", 30)):
+        write_records(tmp_path / f"{name}.jsonl", rows(start))
+    (tmp_path / "replies.jsonl").write_text('{"id": "a", "response": "Verdict: correct", "model": "m"}\n')
+    judge = {"name": "llm", "replies": str(tmp_path / "replies.jsonl")}
+    config = replace(SMALL, methods=["sft"], stages=[
+        {"name": name, "train": {"examples": str(tmp_path / f"train{end}.jsonl")},
+         "target": {"examples": str(tmp_path / f"test{end}.jsonl")}, "judge": judge} for name, end in (("first", ""), ("second", "2"))])
+    monkeypatch.setattr(stages, "base_scores_of", lambda run: [])
+    monkeypatch.setattr(stages, "run_stage", lambda *a: [])
+    monkeypatch.setattr(stages, "summary_of", lambda *a: {})
+
+    def begun():
+        return run_stages(config, tmp_path / "run", say=lambda line: None, lm=lm)
+    begun()
+    begun()  # nothing has changed
+    if changed == "test":
+        write_records(tmp_path / "test.jsonl", rows(10, "it was {}"))
+    elif changed == "train":
+        write_records(tmp_path / "train2.jsonl", rows(20, "it was {}"))
+    elif changed == "prompts":
+        with open(tmp_path / "replies.jsonl", "a") as file:
+            file.write('{"id": "b", "response": "Verdict: correct", "model": "m"}\n')
+    else:
+        monkeypatch.setattr("ssr_nb.compare._code" if changed == "code" else "ssr_nb.stages.fingerprint", lambda *a: "another")
+    with pytest.raises(ValueError, match="changed since the run began") as told:
+        begun()
+    assert named in str(told.value)
+
+
 def test_the_second_stage_goes_on_with_the_adapter_of_the_first(lm, tmp_path):
     from ssr_nb.adapters import load_adapter, remove_lora
     from ssr_nb.records import Target

@@ -3,8 +3,9 @@
 Run by itself, this sets the limits and becomes the command of its job. Where no place can be made, that is all there
 is.
 
-Argument: JSON with `limits` and `command`.
+Argument: JSON with `limits`, `group` (of processes whose memory the kernel counts together, or null) and `command`.
 """
+import contextlib
 import json
 import os
 import resource
@@ -25,7 +26,17 @@ def limit(memory, cpu, file, files, threads):
             resource.setrlimit(what, (value, value))
 
 
+def join(group):
+    """Join a group of processes whose memory the kernel counts together. Where that is refused, the limits above are
+    all."""
+    with contextlib.suppress(OSError):
+        if group:
+            with open(f"{group}/cgroup.procs", "w") as file:
+                file.write("0")
+
+
 def main(job):
+    join(job["group"])
     limit(**job["limits"])
     os.execve(job["command"][0], job["command"], {})
 

@@ -4,7 +4,7 @@
 arrange them. It arranges a root folder in memory with Python's folders in it, read-only, and nothing else. Then it
 gives up every right and all system calls but those of a list, and becomes the command of its job.
 
-Argument: JSON with `root`, `paths`, `links`, `real_root`, `fds`, `lifeline`, `limits` and `command`.
+Argument: JSON with `root`, `paths`, `links`, `real_root`, `fds`, `lifeline`, `limits`, `group` and `command`.
 """
 import ctypes
 import json
@@ -12,7 +12,7 @@ import os
 import select
 import sys
 
-from .limits import limit
+from .limits import join, limit
 from .system_calls import refuse_other_calls
 
 NOSUID, NODEV, BIND, RECURSIVE, PRIVATE = 2, 4, 4096, 16384, 1 << 18  # of mount(2)
@@ -99,6 +99,7 @@ def give_up_rights(real_root):
 
 
 def main(job):
+    join(job["group"])
     leave_keyring()
     furnish(job["root"], job["paths"], job["links"])
     stay_as_first(job["fds"], job["lifeline"])

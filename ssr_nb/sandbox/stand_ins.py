@@ -120,6 +120,7 @@ class StandIns:
 
     def __init__(self, ask):
         self.ask, self.made, self.numbers, self.known = ask, {}, {}, set()
+        self.came, self.asked, self.stopped = set(), set(), False  # by number: what results held, what tests turned to
 
     def get(self, number, make):
         """The stand-in of that number."""
@@ -131,6 +132,7 @@ class StandIns:
     def named(self, name):
         """What the program has by that name. A function is one of the tests', which has the program's called."""
         made = self.result(self.ask({"name": name}), Seen())
+        self.came.clear()  # what the tests name is no result
         if type(made) is not Function:
             return made
         self.known.add(self.numbers[id(made)])
@@ -140,11 +142,22 @@ class StandIns:
         """Whether the tests hold an object of which they can know nothing, other than the functions that they call."""
         return any(issubclass(type(x), Object) for number, x in self.made.items() if number not in self.known)
 
+    def doubt(self, tests):
+        """Why these tests, which went through, tell nothing; None where they tell. Python can't be kept from finding
+        that an object is not None, or that it is one item of a list, and an iteration over calls ends where a call
+        raises StopIteration."""
+        if self.came - self.asked or self.came & self.known:
+            return "an object of the program's of which the tests ask nothing"
+        if self.stopped and not any("StopIteration" in test or "StopAsyncIteration" in test for test in tests):
+            return "a StopIteration from a call, which may have cut a test short"
+        return None
+
     def say(self, x, seen):
         """What isn't plain, for the worker."""
         if id(x) in self.numbers:
             if type(x) is Iterator and x.items:
                 raise Unsupported("an iterator that was stepped through")
+            self.asked.add(self.numbers[id(x)])
             return {"held": self.numbers[id(x)]}
         if id(type(x)) in self.numbers:
             items = x.name if isinstance(x, enum.Enum) else [pack(item, seen, self.say) for item in x]
@@ -170,6 +183,8 @@ class StandIns:
         make = {"function": self.function, "iterator": self.iterator, "awaitable": self.awaitable,
                 "stream": self.stream, "object": self.object, "callable": self.callable,
                 "enumeration": self.enumeration, "fields": self.fields}[tag]
+        if tag not in ("enumeration", "fields"):
+            self.came.add(number)
         return self.get(number, lambda: make(number, name, *rest))
 
     def builtin(self, name):
@@ -186,6 +201,7 @@ class StandIns:
         """An object whose call has the program's one called, and returns what that returns."""
         def call(*args, **kwargs):
             seen = Seen()
+            self.asked.add(number)
             return self.result(self.ask({"call": number, "args": pack((args, kwargs), seen, self.say)}), seen)
         call.__name__ = call.__qualname__ = str(name)
         self.numbers[id(call)] = number
@@ -198,6 +214,7 @@ class StandIns:
 
     def iterator(self, number, name):
         def more(most):
+            self.asked.add(number)
             heard, seen = self.ask({"next": number, "most": most}), Seen()
             with sense():
                 items = [unpack(item, seen, self.hear) for item in heard["items"]]
@@ -206,11 +223,13 @@ class StandIns:
 
     def awaitable(self, number, name):
         async def wait():
+            self.asked.add(number)
             return self.result(self.ask({"await": number, "stream": False}), Seen())
         return Awaitable(wait())
 
     def stream(self, number, name):
         async def items():
+            self.asked.add(number)
             while "end" not in (heard := self.ask({"await": number, "stream": True})):
                 yield self.result(heard, Seen())
         return Stream(items())
@@ -260,5 +279,6 @@ class StandIns:
             error = self.error(heard["raised"], seen) if "raised" in heard else None
             result = None if error else unpack(heard["value"], seen, self.hear)
         if error:
+            self.stopped |= isinstance(error, (StopIteration, StopAsyncIteration))
             raise error
         return result

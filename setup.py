@@ -39,6 +39,7 @@ setup(
         "dev": (settings["dev_requirements"] + " " + settings["benchmark_requirements"]).split(),
         "docs": settings["docs_requirements"].split(),
         "benchmarks": settings["benchmark_requirements"].split(),
+        "ray": settings["ray_requirements"].split(),
         # on a GPU the versions must fit each other, so they are the tried ones and no others
         "gpu": [f"{name}=={pins[name]}" for name in settings["gpu_requirements"].split()],
     },

@@ -133,6 +133,13 @@ def scale_by_depth(lm: Any, first: float = 0.5, last: float = 1.0) -> None:
             part.weight.data.mul_(factor)
 
 # %% ../nbs/03g_adapter_rows.ipynb #bdabeaef
+def _unpacked(lm: Any, what: str) -> None:
+    "Raise a ValueError where a weight of the model is packed in bits."
+    if packed := next((name for name, weight in lm.model.named_parameters() if not weight.is_floating_point()), ""):
+        raise ValueError(f"{what}: found weights that are packed in bits in {packed.removesuffix('.weight')}; expected weights "
+                         "of 16 or 32 bits, whose singular values can be computed")
+
+
 def without_intruders(lm: Any, top: int = 10, below: float = 0.5, taken: float = 0.25) -> None:
     """PEFT's `reduce_intruder_dimension` (2410.21228) on the adapter itself: of the `top` singular directions of each tuned
     matrix those whose cosine to every old one is `below`, less the share `taken`. Raises ValueError without a LoRA adapter,
@@ -140,9 +147,7 @@ def without_intruders(lm: Any, top: int = 10, below: float = 0.5, taken: float =
     from peft.tuners.lora.intruders import reduce_intruder_dimension
 
     layers = _lora_layers(lm, "without_intruders")
-    if packed := [name for name, layer in layers if not layer.get_base_layer().weight.is_floating_point()]:
-        raise ValueError(f"without_intruders: found weights that are packed in bits in {packed[0]}; expected weights "
-                         "of 16 or 32 bits, whose singular values can be computed")
+    _unpacked(lm, "without_intruders")
     reduce_intruder_dimension(lm.model, "default", "reduced", top, below, 1 - taken, logging_sink=None)
     for _, layer in layers:
         for half in (layer.lora_A, layer.lora_B):
@@ -153,15 +158,22 @@ def without_intruders(lm: Any, top: int = 10, below: float = 0.5, taken: float =
 # %% ../nbs/03g_adapter_rows.ipynb #bd511ad4
 @dataclass(frozen=True)
 class After:
-    "What is done to a trained adapter: `change(lm)` changes the adapter that the model wears, in place."
+    """What is done to a trained adapter: `change(lm)` changes the adapter that the model wears, in place. `reads_base` says
+    that it reads the base's matrices, which it can't where they are packed in 4 bits."""
 
     name: str
     change: Callable[[Any], None]
     summary: str
     paper: str = ""
+    reads_base: bool = False
+
+    def check(self, lm: Any) -> None:
+        "Raise a ValueError, before anything is trained, where this model's adapter couldn't be changed so."
+        if self.reads_base:
+            _unpacked(lm, self.name)
 
 
 AFTER: Table[After] = Table("change after training", [
     After("lines", scale_by_depth, "each layer's update times a factor that rises with depth from a half to 1", "2410.17146"),
-    After("intruders", without_intruders, "directions that the base model doesn't have, less a quarter", "2410.21228"),
+    After("intruders", without_intruders, "directions that the base model doesn't have, less a quarter", "2410.21228", True),
 ])

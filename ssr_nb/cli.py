@@ -23,7 +23,7 @@ from .llm_judge import LlmOptions
 from .options import as_arguments, check_options, expanded, flag_of, option
 from .files import locked
 from .records import RecordError
-from .settings import check_watching, Loading, Probing, Stopping, TrainingSettings
+from .settings import check_watching, Loading, Probing, RayOptions, Stopping, TrainingSettings
 from .tables import load_plugins, spelt_out
 from .tasks import DEFAULT_TASK, GradedSource, Source, judge_for, rewording_named
 
@@ -59,9 +59,22 @@ def _common(context: typer.Context, debug: Debug = False, plugin: Plugins = None
 _plugins: list[str] = []  # of this run, for the processes that it starts
 
 # %% ../nbs/11_cli.ipynb #4c8bfe48
+def _with_address(arguments: list[str]) -> list[str]:
+    """The arguments, with `auto` put after a `--ray` that no address follows.
+
+    >>> _with_address(["compare", "--ray", "mine.yaml"]), _with_address(["compare", "mine.yaml", "--ray", "10.0.0.1:6379"])
+    (['compare', '--ray', 'auto', 'mine.yaml'], ['compare', 'mine.yaml', '--ray', '10.0.0.1:6379'])
+    """
+    def address(word: str) -> bool:
+        return word in ("auto", "local") or word.rpartition(":")[2].isdigit()
+
+    return [word for argument, then in zip(arguments, [*arguments[1:], ""])
+            for word in ([argument, "auto"] if argument == "--ray" and not address(then) else [argument])]
+
+
 def _common_first(arguments: list[str]) -> list[str]:
     "The arguments with `--debug` and `--plugin NAME` moved in front of the command."
-    first, rest, given = [], [], iter(arguments)
+    first, rest, given = [], [], iter(_with_address(arguments))
     for argument in given:
         if argument == "--plugin":
             first += [argument, *[name for name in [next(given, None)] if name is not None]]
@@ -541,18 +554,30 @@ def _show(run: Path) -> None:
                                f"pictures: {', '.join(p.name for p in pictures)}"), style="dim"), soft_wrap=True)
 
 
+def _asked_for(path: Path, ray: RayOptions) -> Any:
+    "The comparison in a file, with what the line says of Ray; checked."
+    from ssr_nb.comparison import check, read_comparison
+
+    asked = read_comparison(path)
+    asked.plugins = list(dict.fromkeys([*asked.plugins, *_plugins]))
+    given = {f.name: getattr(ray, f.name) for f in fields(ray) if getattr(ray, f.name) != f.default}
+    if given:
+        asked.ray = asked.ray | given
+        check(asked)
+    return asked
+
+
 @app.command(epilog="Example: ssr compare compare.yaml --out runs/mine")
-def compare(config: Annotated[Path, typer.Argument(
+@expanded
+def compare(ray: RayOptions, config: Annotated[Path, typer.Argument(
                 help="A YAML file: methods, learning_rates, seeds, model, data, judge, training, ...")],
             out: Annotated[Path, typer.Option(
                 help="The run's folder; a stopped run goes on from there.")] = Path("run")) -> None:
     ("Methods x learning rates x seeds, on the same prompts and steps, with paired intervals; "
      "ends with `report`.")
     from ssr_nb.compare import compare as run
-    from ssr_nb.comparison import read_comparison
 
-    asked = read_comparison(config)
-    asked.plugins = list(dict.fromkeys([*asked.plugins, *_plugins]))
+    asked = _asked_for(config, ray)
     if asked.stages:
         from ssr_nb.stages import run_stages, show_stages
 
@@ -618,9 +643,10 @@ class Margins:
 @expanded
 def gate(margins: Margins,
          run: Annotated[Optional[Path], typer.Argument(help="A run's folder, unless scores are given.")] = None,
-         scores: Annotated[Optional[Path], typer.Option(
-             help="Scores of the tuned model: a file, or a folder of lm-eval's samples.")] = None,
-         base_scores: Annotated[Optional[Path], typer.Option(help="The base model's, on the same items.")] = None,
+         scores: Annotated[Optional[list[Path]], typer.Option(
+             help="Scores of the tuned model: a file, or a folder of lm-eval's samples; may be repeated.")] = None,
+         base_scores: Annotated[Optional[list[Path]], typer.Option(
+             help="The base model's, on the same items; may be repeated.")] = None,
          out: Annotated[Optional[Path], typer.Option(help="Write the findings as JSON.")] = None) -> None:
     ("May this model go out? Status 0: yes; 3: no; 4: too few items to tell. By paired intervals: general "
      "abilities lose at most so much, the task gains at least so much.")

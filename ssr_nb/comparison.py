@@ -4,18 +4,21 @@
 
 # %% auto #0
 __all__ = ['ITEMS', 'LATER', 'PARTS', 'REPLAY_ROOM', 'Arms', 'Comparison', 'training_settings', 'watching_options',
-           'configuration_of', 'TextOptions', 'BenchmarkOptions', 'kind_of', 'measures_of', 'sources_of', 'target_task',
-           'Stage', 'stages_of', 'row_of', 'trained_as', 'rewording_of', 'check', 'read_comparison', 'room_of',
-           'load_data', 'general_suites', 'training_judge', 'replay_room', 'not_tested', 'replay_prompts']
+           'configuration_of', 'ray_options', 'TextOptions', 'BenchmarkOptions', 'kind_of', 'measures_of', 'sources_of',
+           'target_task', 'Stage', 'stages_of', 'row_of', 'trained_as', 'rewording_of', 'check', 'read_comparison',
+           'room_of', 'load_data', 'general_suites', 'training_judge', 'replay_room', 'not_tested', 'replay_prompts']
 
 # %% ../nbs/09_comparison.ipynb #7181a12b
+import importlib.util
 import math
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from .adapter_rows import adapter_named
+import fsspec.core
+
+from .adapter_rows import adapter_named, AFTER
 from .benchmarks import BenchmarkSuite, benchmark_obstacle
 from .evaluate import Suite, TextSuite, suites_of
 from .judge import check_judge
@@ -25,7 +28,7 @@ from .probe import source_of
 from .records import Example, RecordError
 from .rehearse import METHODS, Method, method_named
 from .running_text import read_passages
-from .settings import BACKENDS, Probing, Stopping, TrainingSettings, check_watching
+from .settings import BACKENDS, Probing, RayOptions, Stopping, TrainingSettings, check_ray, check_watching
 from .splits import assert_disjoint, same_prompt, tell_near_copies
 from .tables import check_name, load_plugins, one_of
 from .tasks import DEFAULT_TASK, TASKS, Rewording, Source, Task, judge_for, read_source, rewording_named
@@ -91,10 +94,11 @@ class Comparison(Arms):
     stm_threshold: float | None = option(None, "A perplexity, for methods that mask tokens above it.", at_least=1)
     wise_alpha: float | None = option(None, "Factor of the adapter, for methods that scale it.", at_least=0, at_most=1)
     max_new_tokens: int | None = option(None, "The longest answer; what suits the data if it isn't given.", at_least=1)
-    workers: int | None = option(None, "Processes side by side; a core each, and one on a GPU.", at_least=1)
+    workers: int | None = option(None, "Processes side by side; a core each, or a GPU each.", at_least=1)
     threads: int | None = option(None, "CPU threads of each; what suits if it isn't given.", at_least=1)
     resamples: int = option(10_000, "Bootstrap resamples.", at_least=1)
     plugins: list[str] = option(factory=list, help="Python files or modules that add rows to the tables.")
+    ray: dict = option(factory=dict, help="Where arms run as tasks of Ray, on several machines: fields of RayOptions.")
 
 # %% ../nbs/09_comparison.ipynb #90302081
 def _require(fits: bool, key: str, found: Any, expected: str) -> None:
@@ -142,12 +146,33 @@ def watching_options(config: Comparison) -> tuple[Probing, Stopping]:
     return found
 
 
-LATER = ("probe", "stop", "stages")  # keys that a configuration is noted with only where they are set
+LATER = ("probe", "stop", "stages", "ray")  # keys that a configuration is noted with only where they are set
 
 
 def configuration_of(config: Comparison) -> dict[str, Any]:
     "A comparison as it is noted in its run's folder."
     return {key: value for key, value in asdict(config).items() if value or key not in LATER}
+
+# %% ../nbs/09_comparison.ipynb #a85ca302
+def ray_options(config: Comparison) -> RayOptions:
+    "Where the arms of a comparison run as tasks of Ray. Raises ValueError naming the key."
+    found = from_mapping(RayOptions, config.ray, "key 'ray'")
+    check_ray(found)
+    return found
+
+
+def _check_ray(config: Comparison) -> None:
+    asked = ray_options(config)
+    if asked.address:
+        _require(importlib.util.find_spec("ray") is not None, "ray", "no package of this name",
+                 "Ray: pip install 'ssr-nb[ray]'")
+        _require(config.device in ("auto", "cpu", "cuda"), "device", config.device,
+                 "auto, cpu or cuda with Ray, which gives each arm its GPU")
+        _require(not config.stages, "ray", config.ray, "none with stages, which follow one another")
+    try:
+        fsspec.core.url_to_fs(asked.results or "")
+    except (ImportError, ValueError) as error:
+        _require(False, "ray.results", asked.results, f"a folder, or an address that fsspec can read here ({error})")
 
 # %% ../nbs/09_comparison.ipynb #fc9e78dc
 @dataclass(frozen=True)
@@ -331,6 +356,8 @@ def _check_adapters(config: Comparison) -> None:
         row = row_of(config, method)
         _require(adapter_named(adapter).scales or row.scale == 1 and not row.after, "adapter", adapter,
                  f"one of LoRA's kind for the method {method!r}, which changes it after training")
+        _require(not (config.load_in_4bit and row.after and AFTER.named(row.after).reads_base), "load_in_4bit", True,
+                 f"false for the method {method!r}, which reads the base's matrices")
 
 # %% ../nbs/09_comparison.ipynb #d2b9237b
 def rewording_of(config: Comparison) -> Rewording:
@@ -347,6 +374,7 @@ def check(config: Comparison) -> Comparison:
     _check_adapters(config)
     _check_training(config)
     watching_options(config)
+    _check_ray(config)
     _check_stages(config) if config.stages else _check_data(config)
     choose_dtype(config.dtype, choose_device(config.device))
     try:

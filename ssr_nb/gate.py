@@ -138,12 +138,25 @@ def read_samples(folder: str | Path, method: str, rate: float | None = None) -> 
     return scores
 
 
+def _of_one_model(scores: list[Score], path: str | Path, method: str) -> list[Score]:
+    "Those of a file's scores that are meant: where it has the base model's beside another's, as `ssr benchmark` writes them."
+    names = {s.method for s in scores}
+    if "base" in names and len(names) > 1:
+        scores = [s for s in scores if (s.method == "base") == (method == "base")]
+    arms = sorted({(s.method, s.learning_rate) for s in scores}, key=str)
+    if len(arms) > 1:
+        told = [name if rate is None else f"{name} at {rate:g}" for name, rate in arms]
+        raise RecordError(path, None, f"scores of {', '.join(told)}", "those of one model")
+    return scores
+
+
 def read_scores(path: str | Path, method: str) -> list[Score]:
-    """Scores of one model, named `method` whatever they say: a JSONL file of scores, or a folder of lm-eval."""
+    """Scores of one model, named `method` whatever they say: a JSONL file of scores, or a folder of lm-eval. Raises
+    RecordError where they are of several models."""
     if Path(path).is_dir():
         return read_samples(path, method)
     return [Score(s.id, s.task, method, s.seed, None, s.score, s.response, s.extra)
-            for s in read_records(path, Score)]
+            for s in _of_one_model(read_records(path, Score), path, method)]
 
 # %% ../nbs/09d_gate.ipynb #864d2094
 @dataclass(frozen=True)
@@ -193,13 +206,26 @@ def gate(scores: list[Score], may_lose: float = 2.0, must_gain: float = 0.0, eac
 STATUS = dict(zip(OUTCOMES, (0, 3, 4)))
 
 
-def scores_for_gate(run: str | Path | None, scores: str | Path | None, base_scores: str | Path | None) -> list[Score]:
-    """The scores that a gate is asked about: of a run's folder, or of two files or folders. Raises ValueError where
-    it isn't one of both."""
-    if run is not None and scores is None and base_scores is None:
+def _read_all(paths: list[str | Path], method: str) -> list[Score]:
+    "The scores of one model in several places, each item once."
+    scores, seen = [], {}
+    for path in paths:
+        for score in read_scores(path, method):
+            if (before := seen.setdefault((score.task, score.id, score.seed), path)) != path:
+                raise RecordError(path, None, f"item {score.id!r} of {score.task!r}, which is in {before} too", "each item once")
+            scores.append(score)
+    return scores
+
+
+def scores_for_gate(run: str | Path | None, scores: str | Path | list | None = None,
+                    base_scores: str | Path | list | None = None) -> list[Score]:
+    """The scores that a gate is asked about: of a run's folder, or of files and folders of the tuned and of the base model.
+    Raises ValueError where it isn't one of both."""
+    tuned, base = ([] if given is None else given if isinstance(given, list) else [given] for given in (scores, base_scores))
+    if run is not None and not tuned and not base:
         return read_records(Path(run) / "scores.jsonl", Score)
-    if run is None and scores is not None and base_scores is not None:
-        return read_scores(base_scores, "base") + read_scores(scores, "tuned")
+    if run is None and tuned and base:
+        return _read_all(base, "base") + _read_all(tuned, "tuned")
     raise ValueError("found neither a run nor two sets of scores, or both; expected a run's folder, or --scores "
                      "with --base-scores")
 

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['LOOKS', 'OTHER_COLOURS', 'OTHER_MARKS', 'WIDE', 'FEW', 'Curve', 'look', 'colour', 'columns_in', 'read_summary',
-           'quoted', 'difference', 'points', 'no_interval', 'with_p', 'chief', 'too_few', 'headline', 'columns_of',
-           'units', 'sizes_of', 'caption', 'table', 'plain', 'plot_pareto', 'tasks_of', 'task_name', 'plot_skills',
-           'surprise_example', 'plot_surprise', 'loss_curves', 'plot_losses', 'probe_curves', 'plot_probes', 'is_right',
-           'side_by_side', 'report']
+           'quoted', 'difference', 'points', 'no_interval', 'with_p', 'chief', 'too_few', 'at_the_edge', 'headline',
+           'columns_of', 'units', 'sizes_of', 'caption', 'table', 'plain', 'plot_pareto', 'tasks_of', 'task_name',
+           'plot_skills', 'surprise_example', 'plot_surprise', 'loss_curves', 'plot_losses', 'probe_curves',
+           'plot_probes', 'is_right', 'side_by_side', 'report']
 
 # %% ../nbs/10_report.ipynb #c0d9a70b
 import math
@@ -158,6 +158,19 @@ def too_few(summary: dict[str, Any]) -> str:
                      "are needed for 80%")
     return f"Too few items to tell {found['method']} from {found['against']}: {'; '.join(parts)}." if parts else ""
 
+# %% ../nbs/10_report.ipynb #99c3329f
+def at_the_edge(summary: dict[str, Any]) -> str:
+    """A line for the methods whose best rate is the highest of several that were tried, and one for those whose best is the
+    lowest; empty where there are none."""
+    ends: dict[str, list[str]] = {"highest": [], "lowest": []}
+    for arm in quoted(summary):
+        rates = sorted({a["learning_rate"] for a in summary["arms"] if a["method"] == arm["method"]} - {None})
+        if len(rates) > 1 and arm["learning_rate"] in (rates[0], rates[-1]):
+            end = "highest" if arm["learning_rate"] == rates[-1] else "lowest"
+            ends[end].append(f"{arm['method']} ({arm['learning_rate']:g})")
+    return "\n".join(f"{', '.join(named)}: the best rate is the {end} tried, so a method's own best may lie beyond."
+                     for end, named in ends.items() if named)
+
 # %% ../nbs/10_report.ipynb #e3041452
 def _clause(summary: dict[str, Any], d: dict[str, Any]) -> str:
     """What a difference says of the target and, where there are some, of general skills."""
@@ -169,7 +182,8 @@ def _clause(summary: dict[str, Any], d: dict[str, Any]) -> str:
 
 def headline(summary: dict[str, Any]) -> str:
     """What the run shows of each method against the base model, and of SSR against SFT, each figure with its 95%
-    interval and its p-value after Holm's correction; and whether there are too few items to tell."""
+    interval and its p-value after Holm's correction; whether a best rate is the last of its grid, and whether there are too
+    few items to tell."""
     lines = []
     for method in [a["method"] for a in quoted(summary) if a["method"] != "base"]:
         d = difference(summary, method, "base")
@@ -177,7 +191,7 @@ def headline(summary: dict[str, Any]) -> str:
                      f"{_clause(summary, d)}, against the base model.")
     if d := difference(summary, "ssr", "sft"):
         lines.append(f"ssr against sft, each at its own best rate: {_clause(summary, d)}.")
-    return spelt_out("\n".join([*lines, *filter(None, [too_few(summary)])]))
+    return spelt_out("\n".join([*lines, *filter(None, [at_the_edge(summary), too_few(summary)])]))
 
 # %% ../nbs/10_report.ipynb #0a84a29a
 def columns_of(summary: dict[str, Any]) -> dict[str, str]:

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MODELS', 'BACKENDS', 'DTYPES', 'TEACHER_PROMPT', 'BaseModel', 'default_model', 'Loading', 'check_together',
-           'TrainingSettings', 'Probing', 'Stopping', 'check_watching']
+           'TrainingSettings', 'Probing', 'Stopping', 'check_watching', 'RayOptions', 'check_ray']
 
 # %% ../nbs/00d_settings.ipynb #492316b3
 import math
@@ -176,3 +176,32 @@ def check_watching(probing: Probing, stopping: Stopping) -> None:
         if name == "may_lose_points" and not probing.accuracy:
             raise ValueError(f"found stop.{name}={value!r} and probe.accuracy=False; expected probe.accuracy "
                              "(--probe-accuracy), or stop.may_lose in nats")
+
+# %% ../nbs/00d_settings.ipynb #5d859917
+@dataclass(frozen=True)
+class RayOptions:
+    """Where the arms of a comparison run as tasks of Ray, and what each of them takes."""
+
+    address: str | None = option(None, "Run arms as tasks of Ray, on the cluster HOST:PORT; auto, or nothing after the flag: "
+                                 "the cluster that RAY_ADDRESS names or this machine is part of, else one of this machine; "
+                                 "local: this machine.", flag="--ray")
+    results: str | None = option(None, "Where workers leave finished arms: a folder, or an address such as s3://bucket/run. "
+                                 "If it isn't given, every machine has to see the run's folder.", flag="--ray-results")
+    cores: float = option(1.0, "CPU cores an arm; with 0.5, two arms share one.", above=0, flag="--ray-cores")
+    gpus: float | None = option(None, "GPUs an arm; if it isn't given, one where the base model is on a GPU.", at_least=0,
+                                at_most=1, flag="--ray-gpus")
+    retries: int = option(3, "How often an arm is run again after its worker was lost.", at_least=0, flag="--ray-retries")
+
+    def __post_init__(self):
+        check_options(self)
+
+
+def check_ray(options: RayOptions) -> None:
+    "Raise a ValueError for options of Ray that don't fit each other."
+    given = [f.name for f in fields(options) if getattr(options, f.name) != f.default]
+    if given and not options.address:
+        raise ValueError(f"found ray.{given[0]}={getattr(options, given[0])!r} without an address; expected one (--ray)")
+    if options.cores > 1 and options.cores % 1:
+        raise ValueError(f"found ray.cores={options.cores:g}; expected a whole number, or a share below 1")
+    if options.address and not (options.address in ("auto", "local") or re.fullmatch(r"(ray://)?[^\s/]+:\d+", options.address)):
+        raise ValueError(f"found ray.address={options.address!r}; expected auto, local or HOST:PORT")

@@ -137,8 +137,9 @@ def check_processes(settings: TrainingSettings) -> None:
                          f"expected a multiple of {count}, since it counts the rows of all of them")
     for name in ("FSDP", "DEEPSPEED", "MEGATRON_LM"):
         if os.environ.get(f"ACCELERATE_USE_{name}", "").lower() == "true":
-            raise ValueError(f"found a launch with {name}, which splits the model; expected one that splits "
-                             "batches only: accelerate launch --multi_gpu")
+            raise ValueError(f"found a launch with {name}, which splits the model, whose matrices are needed whole; expected one "
+                             "that splits batches only: accelerate launch --multi_gpu. For a model larger than a GPU there "
+                             "is --load-in-4bit")
 
 # %% ../nbs/07a_train.ipynb #7c8e313d
 def by_length(order: list[int], lengths: list[int], batch_size: int, window: int = 16) -> list[int]:
@@ -493,14 +494,13 @@ def train(targets: list[Target], lm: LanguageModel, out: str | Path | None = Non
     `rows` are the targets as `encode_all` gives them, where several runs share them. `watch` probes the training on its
     way, and may end it (ssr_nb.probe). `start` is the folder of an adapter that goes on learning, in the place of a fresh
     one. `renewal` makes the targets anew, where the settings say so (see `ssr_nb.methods.renewal_of`). With `out`, the
-    adapter is
-    saved there; checkpoints stand beside it in `.<name>.checkpoints` until then, and a killed run goes on from
-    the last one that is whole. Without `out` nothing is written. The base weights stay as they are, but the
-    adapter sits in `lm`'s layers until `remove_lora`.
+    adapter is saved there; checkpoints stand beside it in `.<name>.checkpoints` until then, and a killed run goes on
+    from the last one that is whole. Without `out` nothing is written. The base weights stay as they are, but the adapter
+    sits in `lm`'s layers until `remove_lora`.
 
     Raises TooLong for targets over `max_length` or the model's context, ValueError for no targets, for none
-    with a loss, for an unknown method, for a folder that holds another run, or for a batch that the processes
-    can't share, Held where another process trains into `out`.
+    with a loss, for an unknown method, for a folder that holds another run, for a base that is packed where the change
+    after training reads it, or for a batch that the processes can't share, Held where another process trains into `out`.
     """
     settings = settings or TrainingSettings()
     if method:
@@ -509,6 +509,8 @@ def train(targets: list[Target], lm: LanguageModel, out: str | Path | None = Non
         raise ValueError("found no targets; expected at least one")
     _check_renewal(settings, renewal, watch)
     check_processes(settings)
+    if settings.after:
+        AFTER.named(settings.after).check(lm)
     with _alone(out):
         mark = shared(mark_of(targets, settings, lm, watch, start))
         if out is not None and (finished := _finished(lm, Path(out), mark)):

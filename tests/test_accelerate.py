@@ -136,3 +136,21 @@ def test_one_process_that_sees_two_gpus_trains_on_one(tmp_path):
     config = SFTConfig(output_dir=str(tmp_path), per_device_train_batch_size=8, use_cpu=True, bf16=False)
     config._n_gpu = 2
     assert config.train_batch_size == 16 and on_one_device(config).train_batch_size == 8
+
+
+ASKED = """
+import torch
+from accelerate import Accelerator
+made = Accelerator(cpu=True).prepare(torch.nn.Linear(4, 4))
+print(type(made).__name__, *(tuple(p.shape) for p in made.parameters()), sep="; ")
+"""
+
+
+@pytest.mark.slow
+def test_fsdp_can_not_be_tried_on_cpu_processes(tmp_path):
+    "Why FSDP is refused and not tested: on CPU processes this version of accelerate leaves every weight whole, and says nothing."
+    (tmp_path / "asked.py").write_text(ASKED)
+    asked = [word for word in LAUNCH if word != "--multi_gpu"] + ["--use_fsdp", "--fsdp_version", "2", str(tmp_path / "asked.py")]
+    done = subprocess.run(asked, env=os.environ | {"ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"}, capture_output=True,
+                          text=True, timeout=300)
+    assert done.stdout.splitlines() == ["DistributedDataParallel; (4, 4); (4,)"] * 2, done.stdout + done.stderr

@@ -192,6 +192,34 @@ def test_lines_is_its_formula(tiny):
         assert torch.allclose(after[name], (0.5 + 0.5 * (layer - 1) / (2 - 1)) * update, atol=1e-6), name
 
 
+@pytest.fixture
+def packed(tiny):
+    "The model with one matrix in bits, as bitsandbytes keeps them."
+    layer = next(layer for layer in tiny.model.modules() if isinstance(layer, torch.nn.Linear))
+    whole = layer.weight
+    layer.weight = torch.nn.Parameter(torch.zeros(8, 1, dtype=torch.uint8), requires_grad=False)
+    yield tiny
+    layer.weight = whole
+
+
+def test_what_reads_the_base_is_refused_before_training_where_that_is_packed(packed, tmp_path, monkeypatch):
+    monkeypatch.setattr("ssr_nb.train._trained", lambda *arguments: pytest.fail("it trains"))
+    monkeypatch.setattr("ssr_nb.train.mark_of", lambda *arguments: "")
+    for after, row in AFTER.items():
+        if row.reads_base:
+            with pytest.raises(ValueError, match=f"{after}: found weights that are packed in bits in .*; expected weights of 16"):
+                train(TARGETS, packed, tmp_path / after, TrainingSettings(after=after))
+            from ssr_nb.compare import share
+            with pytest.raises(ValueError, match=f"{after}: found weights that are packed"):
+                share(Comparison(methods=["sft", after]), tmp_path, packed)
+            with pytest.raises(ValueError, match=f"key 'load_in_4bit'.*{after}"):
+                check(Comparison(methods=["sft", after], load_in_4bit=True))
+        else:
+            row.check(packed)
+            check(Comparison(methods=["sft", after], load_in_4bit=True))
+    assert list(tmp_path.iterdir()) == [] and [row.name for row in AFTER.values() if row.reads_base] == ["intruders"]
+
+
 def test_intruders_lose_a_quarter_and_the_rest_stays(tiny):
     tuned, before = moved(tiny, factor=3.0)
     bases = {name: layer.get_base_layer().weight.detach().clone() for name, layer in tuned.model.named_modules() if hasattr(layer, "lora_B")}

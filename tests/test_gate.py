@@ -128,3 +128,43 @@ def test_broken_samples_are_named(tmp_path):
     (tmp_path / "samples_arc_2026.jsonl").write_text('{"doc_id": 0}\n{broken\n')
     with pytest.raises(RecordError, match="samples_arc_2026.jsonl, line 2"):
         read_samples(tmp_path, "base")
+
+
+def test_the_task_from_one_tool_and_general_abilities_from_another(tmp_path, capsys):
+    "`ssr evaluate` scores the task; lm-eval, or `ssr benchmark` with base and tuned in one file, the general abilities."
+    for name, method in (("base", "base"), ("tuned", "ssr")):
+        write_records(tmp_path / f"{name}.jsonl", [s for s in TARGET if s.method == method])
+        (tmp_path / name).mkdir()
+        lines = [{"doc_id": i, "filter": "none", "metrics": ["acc"], "acc": float(i % 5 != 0), "doc_hash": "0" * 64,
+                  "filtered_resps": ["yes"], "arguments": {}} for i in range(400)]
+        (tmp_path / name / "samples_arc_easy_2026-02-01T00.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
+    write_records(tmp_path / "both.jsonl", KEPT)
+
+    def ended(*general):
+        line = [word for flag, name, other in (("--base-scores", "base", general[0]), ("--scores", "tuned", general[1]))
+                for word in (flag, str(tmp_path / f"{name}.jsonl"), flag, str(tmp_path / other))]
+        with pytest.raises(SystemExit) as end:
+            main(["gate", *line, "--may-lose", "2", "--must-gain", "3"])
+        return end.value.code, capsys.readouterr()
+
+    for general in (("base", "tuned"), ("both.jsonl", "both.jsonl")):
+        code, told = ended(*general)
+        assert code == 0 and "target 32.5 -> 60.0" in told.out and "general" in told.out
+
+
+@pytest.mark.parametrize("scores, said", [
+    (TARGET + [Score(s.id, s.task, "sft", 0, 1e-3, s.score) for s in TARGET if s.method == "ssr"], "scores of sft at 0.001, ssr at 0.001"),
+    ([s for s in TARGET if s.method == "ssr"] + [Score(s.id, s.task, "ssr", 0, 3e-3, s.score) for s in TARGET if s.method == "ssr"],
+     "scores of ssr at 0.001, ssr at 0.003")])
+def test_scores_of_several_models_are_no_model(scores, said, tmp_path):
+    write_records(tmp_path / "tuned.jsonl", scores)
+    write_records(tmp_path / "base.jsonl", [s for s in TARGET + KEPT if s.method == "base"])
+    with pytest.raises(RecordError, match=f"tuned.jsonl: found {said}; expected those of one model"):
+        scores_for_gate(None, tmp_path / "tuned.jsonl", tmp_path / "base.jsonl")
+
+
+def test_an_item_that_comes_twice_is_named(tmp_path):
+    write_records(tmp_path / "tuned.jsonl", [s for s in TARGET + KEPT if s.method == "ssr"])
+    write_records(tmp_path / "again.jsonl", [s for s in TARGET if s.method == "ssr"])
+    with pytest.raises(RecordError, match="again.jsonl: found item 'target-0' of 'target', which is in .*tuned.jsonl too"):
+        scores_for_gate(None, [tmp_path / "tuned.jsonl", tmp_path / "again.jsonl"], [tmp_path / "tuned.jsonl"])

@@ -14,7 +14,7 @@ from rich.console import Console
 from ssr_nb.html_report import arms_table, basis, differences_table, page, sentence, skills_table
 from ssr_nb.metrics import METRICS, Metric
 from ssr_nb.records import Example, Response, Score, Verdict, write_json, write_records
-from ssr_nb.report import (LOOKS, caption, chief, columns_in, columns_of, headline, is_right, plain, plot_losses,
+from ssr_nb.report import (at_the_edge, caption, chief, columns_in, columns_of, headline, is_right, LOOKS, plain, plot_losses,
                            plot_pareto, plot_skills, points, quoted, read_summary, report, side_by_side, table,
                            task_name, tasks_of, too_few, with_p)
 from ssr_nb.statistics import summarize
@@ -324,3 +324,33 @@ def test_a_run_without_pictures_to_draw(tmp_path):
     write_records(tmp_path / "responses.jsonl", [Response("q", "own")])
     write_records(tmp_path / "verdicts.jsonl", [Verdict("q", "incorrect")])
     assert report(tmp_path) == []
+
+
+# --- a best rate at the end of its grid
+
+
+@pytest.mark.parametrize("chosen, said", [
+    ({"sft": 2, "ssr": 1}, ["sft (0.003): the best rate is the highest tried, so a method's own best may lie beyond."]),
+    ({"sft": 1, "ssr": 0}, ["ssr (0.0003): the best rate is the lowest tried, so a method's own best may lie beyond."]),
+    ({"sft": 2, "ssr": 2}, ["sft (0.003), ssr (0.003): the best rate is the highest tried, so a method's own best may lie beyond."]),
+    ({"sft": 0, "ssr": 2}, ["ssr (0.003): the best rate is the highest tried", "sft (0.0003): the best rate is the lowest tried"]),
+    ({"sft": 1, "ssr": 1}, [])])
+def test_a_best_rate_at_the_end_of_its_grid_is_said(chosen, said):
+    rates, scores = (3e-4, 1e-3, 3e-3), []
+    for task in ("validation", "target", "general:sums"):
+        scores += scores_of("base", None, [1, 0] * 6, task=task)
+        for method, best in chosen.items():
+            for i, rate in enumerate(rates):
+                scores += scores_of(method, rate, ([1, 1] if i == best else [1, 0]) * 6, task=task)
+    summary = summarize(scores, resamples=100)
+    lines = at_the_edge(summary).splitlines()
+    assert len(lines) == len(said) and all(line.startswith(start) for line, start in zip(lines, said))
+    for line in lines:
+        assert line in headline(summary).splitlines(), "what `ssr compare` ends with"
+        assert line in basis(summary), "the page"
+    assert "may lie beyond" not in headline(summary) + basis(summary) or lines
+
+
+def test_of_one_rate_nothing_is_said_about_its_grid():
+    summary = summarize([*scores_of("base", None, [1, 0] * 6), *scores_of("sft", 1e-3, [1, 1] * 6)], resamples=100)
+    assert at_the_edge(summary) == ""

@@ -219,3 +219,25 @@ def test_a_json_file_that_is_none_is_named_with_its_line(tmp_path, content, said
     assert "run.json" in str(error.value) and len(str(error.value)) < 500
     with pytest.raises(RecordError, match="nothing.json: found no such file; expected a record"):
         read_json(tmp_path / "nothing.json", expected="a record")
+
+
+TWICE = '{"prompt": "Where?", "completion": "the attic", "completion": "the cellar"}'
+
+
+@pytest.mark.parametrize("name, content, line", [
+    ("rows.jsonl", '{"prompt": "Q", "completion": "A"}\n' + TWICE, 2), ("rows.json", "[\n" + TWICE + "]", 2),
+    ("nested.jsonl", '{"prompt": "Q", "completion": "A", "meta": {"a": [{"b": 1, "b": 1}]}}', 1),
+    ("escaped.jsonl", '{"prompt": "Q", "completion": "A", "pr\\u006fmpt": "R"}', 1)])
+def test_a_key_that_stands_twice_is_refused_with_file_and_line(name, content, line, tmp_path):
+    from ssr_nb.tasks import load_examples
+
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(RecordError, match=rf"{name}, line {line}.*twice in one object"):
+        load_examples(tmp_path / name)
+
+
+def test_the_same_key_in_different_objects_is_none_twice():
+    from ssr_nb.records import json_value, repeated_key
+
+    assert repeated_key('[{"a": "a\\": {", "b": {"a": 1}}, {"a": 2}]') is None
+    assert json_value('{"a": {"a": {"a": 1}}}') == {"a": {"a": {"a": 1}}}

@@ -154,12 +154,12 @@ def scale_adapter(lm: LanguageModel, scale: float) -> LanguageModel:
 def save_adapter(lm: LanguageModel, folder: str | Path) -> Path:
     """Write the adapter as a PEFT folder (adapter_config.json, adapter_model.safetensors), which takes the place
     of an older one of that name in one step: a kill leaves the one or the other whole (see `replacing_folder`).
-    Raises ModelError without an adapter."""
+    Raises ModelError without an adapter, FileExistsError where a folder of other files stands there."""
     if not has_lora(lm):
         raise ModelError(lm.name, "no adapter on it", "a model from add_lora or load_adapter")
     for config in lm.model.peft_config.values():
         config.base_model_name_or_path = lm.name
-    with replacing_folder(folder) as beside:
+    with replacing_folder(folder, holds="adapter_config.json") as beside:
         lm.model.save_pretrained(beside, save_embedding_layers=False)
     return Path(folder)
 

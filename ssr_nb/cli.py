@@ -21,7 +21,7 @@ import typer
 from .code_judge import CodeOptions
 from .llm_judge import LlmOptions
 from .options import as_arguments, check_options, expanded, flag_of, option
-from .files import locked
+from .files import check_place, locked
 from .records import RecordError
 from .settings import check_watching, Loading, Probing, RayOptions, Stopping, TrainingSettings
 from .tables import load_plugins, spelt_out
@@ -92,6 +92,9 @@ def _one_line(error: BaseException) -> str:
 _typed: list[str] = []  # the arguments of this run, for the model card
 
 
+_STOPPED = 130  # the status of a program that Ctrl-C ended; Typer gives it without a word
+
+
 def main(arguments: list[str] | None = None) -> None:
     "Run the command line. Status 0: done; 1: something failed; 2: the input can't be used; 130: interrupted."
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -99,14 +102,14 @@ def main(arguments: list[str] | None = None) -> None:
     _plugins.clear()
     try:
         app(args=_common_first(_typed), prog_name="ssr")
-    except (Exception, KeyboardInterrupt) as error:
-        if os.environ.get("SSR_DEBUG"):
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        stopped = isinstance(error, KeyboardInterrupt) or getattr(error, "code", None) == _STOPPED
+        if os.environ.get("SSR_DEBUG") or isinstance(error, SystemExit) and not stopped:
             raise
-        stopped = isinstance(error, KeyboardInterrupt)
         message = "interrupted; the same command goes on where it stopped" if stopped else _one_line(error)
         where = f" (process {_process()[0]})" if _process()[0] else ""
         print(f"ssr{where}: {message}", file=sys.stderr)
-        sys.exit(130 if stopped else 2 if isinstance(error, (ValueError, FileNotFoundError)) else 1)
+        sys.exit(_STOPPED if stopped else 2 if isinstance(error, (ValueError, FileNotFoundError)) else 1)
 
 # %% ../nbs/11_cli.ipynb #63b19785
 Responses = Annotated[Path, typer.Option(help="Responses, as `ssr respond` writes them, or made elsewhere.")]
@@ -183,6 +186,7 @@ def respond(source: Source, out: Out, loading: Loading, answering: Answering, sa
             rewording: Annotated[Optional[str], typer.Option(
                 help="How gold is shown then: chat, or another row; the task's own if not given.")] = None) -> None:
     "Let the base model answer every prompt, or say gold in its own words."
+    check_place(out)  # before anything is loaded
     _check_remote(remote, loading)
     _named(loading, source)
     found, suits = _asked(source, ask, rewording), source.task.max_new_tokens
@@ -326,6 +330,7 @@ def rehearse(source: Source, out: Out, files: Files, loading: Loading,
     from ssr_nb.records import write_records
     from ssr_nb.rehearse import method_named
 
+    check_place(out)  # before anything is loaded
     row = method_named(method)
     _check_files(files, row)
     if row.replay and files.replay_share is not None:
@@ -463,6 +468,7 @@ def evaluate(out: Out, source: Evaluated, loading: Loading, answering: Answering
     from ssr_nb.evaluate import room_for_answers, tokens_in
     from ssr_nb.records import Score, read_records, write_records
 
+    check_place(out)  # before anything is loaded
     suites, before, made = _suites(source), read_records(base_scores, Score) if base_scores else [], _made(adapter)
     lm = _adapted(_named(loading, source), adapter)
     room = answering.max_new_tokens or room_for_answers([e for s in suites for e in s.examples], tokens_in(lm),
@@ -494,6 +500,7 @@ def benchmark(tasks: Annotated[list[str], typer.Argument(help="Tasks of lm-eval.
     from ssr_nb.benchmarks import compare_benchmarks, run_benchmarks
     from ssr_nb.records import write_records
 
+    check_place(out)  # before anything is loaded
     made, lm = _made(adapter), _adapted(_named(loading), adapter)
     settings = vars(how) | {"seed": made.get("seed", 0)}
     with locked(out):
@@ -687,6 +694,8 @@ def forecast(loading: Loading, how: Foreseen,
     "How much will training on these targets forget? By their surprise, with the record of such forecasts."
     from ssr_nb.forecast import evidence_lines, forecast_lines, forecasts_of, known_runs, own_evidence, write_forecast
 
+    if out:
+        check_place(out)  # before anything is loaded
     files, model = _files_to_forecast(run, targets), loading.model
     if run and model is None and (run / "config.json").is_file():
         from ssr_nb.records import read_json

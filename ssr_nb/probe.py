@@ -182,7 +182,8 @@ class Watch:
         roles = {s.role for s in probe.sets}
         for rule, role in (("patience", "validation"), ("may_lose", "general"), ("may_lose_points", "general")):
             if rule in self.stopping.rules and role not in roles:
-                raise ValueError(f"found stop.{rule} without {role} prompts in the probe; expected probe.{role}, a source")
+                raise ValueError(f"found stop.{rule} without {role} prompts in the probe; expected probe.{role}, "
+                                 f"a source (--probe-{role})")
         self.rows: list[Probed] = []
         self.best: dict[str, torch.Tensor] = {}  # the adapter of the best probe within the rules
 

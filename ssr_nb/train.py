@@ -24,7 +24,7 @@ from typing import Any
 from .adapter_rows import AFTER
 from .adapters import add_lora, load_adapter, remove_lora, save_adapter, scale_adapter
 from .chat import answer_ids, chat_ids, special_ids, thinks
-from .files import locked, replacing_folder
+from .files import check_folder, locked, naming, replacing_folder
 from .losses import IGNORED, LOSSES, Job, forward_kept, make_trainer
 from .machine import LARGE, choose_device, processes, quiet_libraries, telling_what_to_change
 from .models import LanguageModel, fingerprint
@@ -300,7 +300,7 @@ def save_trained(trained: Trained, folder: str | Path, mark: str = "", method: s
               **({"source": trained.lm.source} if trained.lm.source else {}),  # the file, where the base was a GGUF file
               **({"loading": loading} if loading is not None else {}),
               **({"probe": trained.probe} if trained.probe else {}), "losses": trained.losses}
-    with replacing_folder(folder) as beside:
+    with replacing_folder(folder, holds="adapter_config.json") as beside:
         save_adapter(trained.lm, beside)
         write_json(beside / "training.json", record)
         (beside / "README.md").write_text(model_card(record), encoding="utf-8")
@@ -500,7 +500,8 @@ def train(targets: list[Target], lm: LanguageModel, out: str | Path | None = Non
 
     Raises TooLong for targets over `max_length` or the model's context, ValueError for no targets, for none
     with a loss, for an unknown method, for a folder that holds another run, for a base that is packed where the change
-    after training reads it, or for a batch that the processes can't share, Held where another process trains into `out`.
+    after training reads it, or for a batch that the processes can't share, Held where another process trains into `out`,
+    FileExistsError where something else stands there.
     """
     settings = settings or TrainingSettings()
     if method:
@@ -515,9 +516,12 @@ def train(targets: list[Target], lm: LanguageModel, out: str | Path | None = Non
         mark = shared(mark_of(targets, settings, lm, watch, start))
         if out is not None and (finished := _finished(lm, Path(out), mark)):
             return finished
+        if out is not None:
+            check_folder(out, "training.json")
         rows = rows or encode_all(targets, lm.tokenizer, min(settings.max_length, lm.context))
         _check_rows(rows, settings)
         if out is not None:
             claim(_checkpoints(out), mark)
-        return _trained(targets, rows, lm, out, settings,
-                        dict(mark=mark, method=method, name=name, loading=loading), progress, watch, start, renewal)
+        with naming(_checkpoints(out) if out is not None else ""):
+            return _trained(targets, rows, lm, out, settings,
+                            dict(mark=mark, method=method, name=name, loading=loading), progress, watch, start, renewal)

@@ -201,6 +201,12 @@ def test_compare_and_report(folder, capsys):
     (["train", "--targets", "{folder}/train.jsonl", "--out", "{folder}/a"], 2, "no field 'source'"),
     (["respond", "--examples", "{folder}/train.jsonl", "--model", "./nowhere", "--out", "{folder}/r.jsonl"], 2,
      "nowhere"),
+    *((arguments + ["--out", "{folder}"], 1, "found a folder; expected a file") for arguments in (  # before a model is loaded
+        ["respond", "--examples", "{folder}/train.jsonl", "--model", "./nowhere"],
+        ["evaluate", "--examples", "{folder}/train.jsonl", "--model", "./nowhere", "--judge", "exact"],
+        ["benchmark", "mmlu", "--model", "./nowhere"], ["forecast", "--targets", "{folder}/train.jsonl", "--model", "./nowhere"],
+        ["rehearse", "--examples", "nowhere.jsonl", "--method", "sft"])),
+    (["compare", "{folder}"], 2, "found a folder; expected a YAML file"),
 ])
 def test_an_error_is_one_line_and_a_status(folder, capsys, arguments, status, words):
     (folder / "bad.yaml").write_text("seeds: three\n")
@@ -208,6 +214,16 @@ def test_an_error_is_one_line_and_a_status(folder, capsys, arguments, status, wo
     said = capsys.readouterr().err
     assert (said.startswith("ssr: ") and words in said and len(said.strip().splitlines()) == 1
             and "Traceback" not in said)
+
+
+def test_ctrl_c_ends_a_command_in_words(monkeypatch, capsys):
+    "Typer ends it with the status alone."
+    def stopped():
+        raise KeyboardInterrupt
+    monkeypatch.setattr("ssr_nb.small_models.models_table", stopped)
+    assert ssr("models", ok=False) == 130
+    said = capsys.readouterr()
+    assert said.err == "ssr: interrupted; the same command goes on where it stopped\n" and not said.out
 
 
 def test_debug_shows_the_traceback(folder):

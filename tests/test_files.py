@@ -185,6 +185,50 @@ def test_a_file_in_the_place_of_a_folder_is_named(tmp_path, there):
             write_json(path, {"a": 1})
 
 
+def test_a_folder_of_other_files_is_not_replaced(tmp_path):
+    "Whoever names a wrong folder as the place of an adapter loses nothing."
+    thesis = tmp_path / "thesis"
+    thesis.mkdir()
+    with replacing_folder(thesis, holds="adapter_config.json") as beside:  # an empty one may be
+        (beside / "adapter_config.json").write_text("{}")
+    with replacing_folder(thesis, holds="adapter_config.json") as beside:  # and an adapter's
+        (beside / "chapter1.tex").write_text("...")
+    for work in (lambda: files.check_folder(thesis, "training.json"),
+                 lambda: replacing_folder(thesis, holds="adapter_config.json").__enter__()):
+        with pytest.raises(FileExistsError, match=r"thesis: found a folder with other files \(chapter1.tex\) and no "):
+            work()
+    assert [p.name for p in tmp_path.rglob("*")] == ["thesis", "chapter1.tex"]
+
+
+@pytest.mark.parametrize("there", ["a link", "a file", "other files"])
+def test_what_stands_in_the_place_of_an_adapter_is_seen_before_training(tmp_path, there, monkeypatch):
+    from ssr_nb.models import load_model
+    from ssr_nb.records import Target
+    from ssr_nb import train as module
+    out = tmp_path / "adapter"
+    (tmp_path / "elsewhere").mkdir()
+    if there == "other files":
+        out.mkdir()
+        (out / "chapter1.tex").write_text("...")
+    else:
+        out.symlink_to("elsewhere") if there == "a link" else out.write_text("mine")
+    monkeypatch.setattr(module, "_trained", lambda *a, **k: pytest.fail("it was trained"))
+    with pytest.raises(FileExistsError):
+        module.train([Target("a", "the lamp", "is red", "gold")], load_model("microworld", backend="transformers", device="cpu"), out)
+    assert sorted(p.name for p in tmp_path.rglob("*")) == sorted(["elsewhere", "adapter", *["chapter1.tex"] * (there == "other files")])
+
+
+@pytest.mark.parametrize("writer", [replacing, replacing_folder])
+def test_a_full_disk_is_told_with_the_name_of_the_output(tmp_path, writer):
+    "Libraries raise the system's error without the file's name."
+    with pytest.raises(OSError) as told, writer(tmp_path / "out"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert told.value.errno == errno.ENOSPC and str(told.value.filename) == str(tmp_path / "out") and not list(tmp_path.iterdir())
+    with pytest.raises(FileNotFoundError) as told, writer(tmp_path / "out"):
+        open(tmp_path / "no such file")
+    assert told.value.filename == str(tmp_path / "no such file")
+
+
 # --- whole writes
 
 

@@ -438,6 +438,21 @@ def _finished(lm: LanguageModel, out: Path, mark: str) -> Trained | None:
     return load_trained(lm, out)
 
 
+def _check_asked(targets: list[Target], lm: LanguageModel, settings: TrainingSettings, method: str,
+                 renewal: Renewal | None, watch: Watch | None) -> None:
+    "Raise a ValueError for what can be seen before any row is made."
+    if method:
+        METHODS.named(method)
+    if not targets:
+        raise ValueError("found no targets; expected at least one")
+    if settings.renew and (watch or renewal is None):
+        found = "with a probe, whose measure would change on the way" if watch else "without a renewal (methods.renewal_of)"
+        raise ValueError(f"found renew={settings.renew} {found}; expected what makes the targets anew, and no probe")
+    check_processes(settings)
+    if settings.after:
+        AFTER.named(settings.after).check(lm)
+
+
 def _check_rows(rows: list[dict], settings: TrainingSettings) -> None:
     "Raise a ValueError where there is no label to learn."
     if not LOSSES.named(settings.loss).on_policy and all(label == IGNORED for row in rows
@@ -478,12 +493,6 @@ def _trained(targets: list[Target], rows: list[dict], lm: LanguageModel, out: st
     return trained
 
 # %% ../nbs/07a_train.ipynb #21025f53
-def _check_renewal(settings: TrainingSettings, renewal: Renewal | None, watch: Watch | None) -> None:
-    if settings.renew and (watch or renewal is None):
-        found = "with a probe, whose measure would change on the way" if watch else "without a renewal (methods.renewal_of)"
-        raise ValueError(f"found renew={settings.renew} {found}; expected what makes the targets anew, and no probe")
-
-
 def train(targets: list[Target], lm: LanguageModel, out: str | Path | None = None,
           settings: TrainingSettings | None = None, *, method: str = "", name: str = "",
           loading: dict[str, Any] | None = None, rows: list[dict] | None = None,
@@ -504,14 +513,7 @@ def train(targets: list[Target], lm: LanguageModel, out: str | Path | None = Non
     FileExistsError where something else stands there.
     """
     settings = settings or TrainingSettings()
-    if method:
-        METHODS.named(method)
-    if not targets:
-        raise ValueError("found no targets; expected at least one")
-    _check_renewal(settings, renewal, watch)
-    check_processes(settings)
-    if settings.after:
-        AFTER.named(settings.after).check(lm)
+    _check_asked(targets, lm, settings, method, renewal, watch)
     with _alone(out):
         mark = shared(mark_of(targets, settings, lm, watch, start))
         if out is not None and (finished := _finished(lm, Path(out), mark)):

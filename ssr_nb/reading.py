@@ -12,8 +12,6 @@ import string
 import unicodedata
 from collections import Counter
 
-from sentencex import segment
-
 from .records import Example
 
 # %% ../nbs/05_reading.ipynb #d48c2e9b
@@ -176,5 +174,7 @@ def sentences(text: str) -> list[str]:
     >>> sentences("It cost 1.5 pounds. And then? Nothing.")
     ['It cost 1.5 pounds.', 'And then?', 'Nothing.']
     """
+    from sentencex import segment  # here and not above: whoever looks for a task's name cuts no text
+
     parts = [part.strip() for line in re.split(r"\n|(?<=[。！？])", text) for part in segment("en", line)]
     return [part for part in (re.sub(r"^[*_\"')\]]+(?=\s|$)", "", part).strip() for part in parts) if part]

@@ -197,17 +197,18 @@ def test_no_text_breaks_a_rule(text):
             assert not verdict.reason.startswith("the rule failed"), verdict
 
 
-@pytest.mark.parametrize("text", ["attic " * 50_000, "9" * 500_000, "a" * 500_000, "- " * 200_000, "#### " * 100_000,
-                                  "the passage " * 50_000, "((((" * 100_000, "1,234" * 100_000,
-                                  " " * 500_000 + "attic"])
+@pytest.mark.parametrize("text", ["attic " * 10_000, "9" * 100_000, "a" * 100_000, "- " * 40_000, "#### " * 20_000,
+                                  "the passage " * 10_000, "((((" * 20_000, "1,234" * 20_000,
+                                  " " * 100_000 + "attic"])
 def test_very_long_answers_take_no_long_time(text):
+    "A pattern that goes back over the text for each letter would compute for minutes."
     import time
-    begin = time.perf_counter()
+    begin = time.process_time()
     for name in ("exact", "contains", "squad", "numeric", "refusal"):
         for example in (WHERE, NOWHERE):
             rule_of(name)(example, text)
             unfit(example, Response(example.id, text))
-    assert time.perf_counter() - begin < 20
+    assert time.process_time() - begin < 20
 
 
 # refusals
@@ -628,10 +629,10 @@ def by_likelihood(*pairs):
 
 def test_likelihood_doubts_what_surprised_the_model_and_what_has_none():
     said = by_likelihood(("in the attic", -0.2), ("in the attic", -4.0), ("in the attic", None), ("the cellar", -0.1))
-    found = judge([WHERE], said, {"name": "likely", "rule": "contains", "at_least": -0.5})
+    found = judge([WHERE], said, {"name": "likely", "rule": "contains", "at_least": -0.6})
     assert [v.label for v in found] == ["correct", "unparsed", "unparsed", "incorrect"]
-    assert found[1].reason == "unlikely to the model itself: -1.00 nats a token, -0.5 wanted"
-    assert found[2].reason == "no likelihood of it is kept" and found[0].judge == "likely at_least=-0.5"
+    assert found[1].reason == "unlikely to the model itself: -1.00 nats a token, -0.6 wanted"
+    assert found[2].reason == "no likelihood of it is kept" and found[0].judge == "likely at_least=-0.6"
 
 
 def test_joined_judges_accept_together_and_the_second_is_asked_about_what_the_first_accepts(monkeypatch):

@@ -11,6 +11,7 @@ __all__ = ['WHOLE', 'PATIENT', 'Lost', 'in_words', 'run_tasks', 'Store', 'put_ar
 import hashlib
 import json
 import os
+import socket
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -251,6 +252,9 @@ def connected(address: str) -> Iterator[Any]:
     before = ray.is_initialized()
     if not before:
         try:
+            if address not in ("auto", "local"):  # Ray itself would try for minutes
+                host, _, port = address.removeprefix("ray://").rpartition(":")
+                socket.create_connection((host, int(port)), timeout=10).close()
             ray.init(address=None if address == "auto" else address, log_to_driver=False, logging_level="ERROR")
         except Exception as error:  # of a node that can't start, Ray raises nothing more exact
             raise ConnectionError(f"ray.address {address!r}: found no cluster ({first_line(error)}); expected one that was "

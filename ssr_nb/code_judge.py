@@ -176,8 +176,11 @@ def _new_group() -> Path | None:
     """A new memory group, which goes when this process ends; None where none can be made."""
     with suppress(OSError, ValueError):
         for folder in _trees():
+            for left in folder.glob("ssr_code_*_*"):  # by a judge that was killed
+                if not Path("/proc", left.name.split("_")[2]).exists():
+                    _remove_group(left, os.getpid())
             with suppress(OSError):
-                group = Path(tempfile.mkdtemp(prefix="ssr_code_", dir=folder))
+                group = Path(tempfile.mkdtemp(prefix=f"ssr_code_{os.getpid()}_", dir=folder))
                 if any(os.access(group / name, os.W_OK) for name in _MEMORY_LIMITS):
                     atexit.register(_remove_group, group, os.getpid())
                     return group

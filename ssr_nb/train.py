@@ -426,8 +426,9 @@ def _alone(out: str | Path | None) -> AbstractContextManager:
 
 
 def _finished(lm: LanguageModel, out: Path, mark: str) -> Trained | None:
-    "What a finished run of this fingerprint left; a ValueError for another's."
+    "What a finished run of this fingerprint left; a ValueError for another's, a FileExistsError for other files."
     if not (out / "training.json").exists():
+        check_folder(out, "training.json")
         return None
     found = read_json(out / "training.json", "fingerprint", expected="what ssr train wrote")["fingerprint"]
     if found != mark:
@@ -518,8 +519,6 @@ def train(targets: list[Target], lm: LanguageModel, out: str | Path | None = Non
         mark = shared(mark_of(targets, settings, lm, watch, start))
         if out is not None and (finished := _finished(lm, Path(out), mark)):
             return finished
-        if out is not None:
-            check_folder(out, "training.json")
         rows = rows or encode_all(targets, lm.tokenizer, min(settings.max_length, lm.context))
         _check_rows(rows, settings)
         if out is not None:

@@ -300,6 +300,17 @@ def test_what_an_arm_asks_ray_for(device, gpus, options, asked, tmp_path, monkey
     assert [arm for arm, _ in runner.run([[ARM]], bench)] == [ARM] and seen == [asked] and "waiting for one" in lines[0]
 
 
+def test_a_cluster_that_isnt_there_is_said_at_once(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    asked = []
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: False, init=lambda **how: asked.append(how)))
+    with pytest.raises(ConnectionError, match=f"ray.address '{address}': found no cluster .*ray start --head"):
+        with cluster.connected(address):
+            pass
+    assert not asked
+
+
 # --- several GPUs of one machine
 
 

@@ -618,6 +618,19 @@ def test_where_memory_groups_can_be_made(cgroup, mountinfo, trees, tmp_path, mon
     assert module._trees() == [tmp_path / tree for tree in trees]
 
 
+def test_the_groups_of_a_judge_that_was_killed_are_removed_and_no_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_trees", lambda: [tmp_path])
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    for name in (f"ssr_code_{gone.pid}_abc", f"ssr_code_{os.getppid()}_abc", "ssr_code_me_and_mine", "ssr_code_abc", "user.slice"):
+        (tmp_path / name).mkdir()
+    (tmp_path / f"ssr_code_{gone.pid}_held").mkdir()
+    (tmp_path / f"ssr_code_{gone.pid}_held" / "cgroup.procs").write_text("1")  # not empty: it can't be removed
+    assert module._new_group() is None
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left - {"ssr_code_me_and_mine"} == {f"ssr_code_{os.getppid()}_abc", f"ssr_code_{gone.pid}_held", "ssr_code_abc", "user.slice"}
+
+
 @pytest.mark.parametrize("limit", [*module._MEMORY_LIMITS, None])
 def test_a_group_has_a_limit_under_either_name_or_is_none(limit, tmp_path, monkeypatch):
     made = []

@@ -2,7 +2,8 @@
 # make real   the same on a real chat model of 135 million parameters
 # make test   the tests, the doctests, and the notebooks that take seconds; in under ten minutes
 # make test-notebooks   every notebook, the long ones too
-# make test-slow   the cells and tests that are marked slow
+# make test-long   the tests that take ten seconds or more each
+# make test-slow   the cells and tests that take minutes
 # make lab    JupyterLab on the notebooks
 # make site   the notebooks as a web site, in _site: opens from the folder, without a network
 # make slides the lessons as slides, in _slides
@@ -17,7 +18,7 @@ MADE_FROM := constraints.txt settings.ini setup.py pyproject.toml
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 pinned = $$(grep '^$(1)==' constraints.txt)
 
-.PHONY: help demo real test test-notebooks test-slow lab export readme site slides benchmarks base-models exercises student class-zip
+.PHONY: help demo real test test-notebooks test-long test-slow lab export readme site slides benchmarks base-models exercises student class-zip
 
 help:
 	@sed -n '/^# /!q;s/^# //p' Makefile
@@ -72,6 +73,10 @@ test-notebooks: export OMP_NUM_THREADS ?= 1
 test-notebooks: $(VENV)/.ready-to-develop
 	@echo "== every notebook runs and prints what it keeps"
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/run_notebook.py nbs --jobs 2
+
+test-long: export OMP_NUM_THREADS ?= 1
+test-long: $(VENV)/.ready-to-develop
+	@$(BIN)/python -m pytest -q -n 2 -m long --durations=8 tests
 
 # The cells and tests that take minutes (none needs a GPU unless it says so).
 test-slow: $(VENV)/.ready-to-develop

@@ -1,6 +1,7 @@
 """What several tests share: a small Llama with a BPE tokenizer, made on the spot, and where real data may be."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,10 @@ REAL_DATA = Path(os.environ.get("SSR_SHARED_DATA", ROOT.parent / "shared" / "dat
 CHAT_TEMPLATE = ("{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}"
                  "{% if add_generation_prompt %}<|assistant|>{% endif %}")
 
+
+# Started in the background of a shell, this process ignores Ctrl-C, and so would every process that a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Files whose tests take longest, however few they are: they go first, so that no process waits for the other at the end.
 LONGEST = ("test_tutorials", "test_accelerate", "test_methods", "test_plugins", "test_compare", "test_whole_way", "test_site",

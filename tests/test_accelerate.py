@@ -55,6 +55,7 @@ def files(folder: Path) -> list[str]:
 ADAPTER = ["README.md", "adapter_config.json", "adapter_model.safetensors", "training.json"]
 
 
+@pytest.mark.long
 def test_the_command_in_two_processes_is_the_command_in_one(tmp_path):
     write_records(tmp_path / "targets.jsonl", rehearse(target_examples(60, "train"), [], [], "sft"))
 
@@ -75,7 +76,7 @@ def test_the_command_in_two_processes_is_the_command_in_one(tmp_path):
     assert done.stdout.count("10 steps on 60 targets") == done.stdout.count("tokens of gold") == 1, "said once"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_loss_and_a_run_that_was_killed_in_two_processes(tmp_path):
     script, two = ROOT / "tests" / "distributed_training.py", tmp_path / "two"
     assert launched(script, two).returncode != 0, "the last training was to be killed"

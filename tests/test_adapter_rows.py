@@ -131,6 +131,7 @@ def a_comparison(**more):
                           "training": {"steps": 2, "batch_size": 4}, "workers": 2} | more))
 
 
+@pytest.mark.long
 def test_a_comparison_crosses_methods_with_adapters_and_a_run_may_gain_one(tmp_path):
     quiet = {"say": lambda line: None}
     first = compare(a_comparison(methods=["sft"], workers=1), tmp_path, **quiet)

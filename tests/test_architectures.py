@@ -115,6 +115,7 @@ def test_a_batch_is_answered_as_each_prompt_alone(lm, folder):
     torch.testing.assert_close(logprobs(lm, 3), logprobs(lm), atol=1e-4, rtol=0)
 
 
+@pytest.mark.long
 def test_it_trains_by_cross_entropy_alone_is_saved_loaded_and_merged(lm, folder, tmp_path):
     before, base = fingerprint(lm), logprobs(lm)
     targets = [Target(e.id, e.prompt, e.completion, "gold") for e in EXAMPLES]

@@ -150,6 +150,7 @@ def test_groups_limits_and_files(lm, tasks, rows, tmp_path):
     assert read_records(write_records(tmp_path / "scores.jsonl", scores), Score) == scores
 
 
+@pytest.mark.long
 def test_base_and_tuned_in_one_process(lm, tasks):
     expected = run(lm, tasks, ["numbers", "say"])
     tuned = add_lora(lm, seed=0)
@@ -172,6 +173,7 @@ def test_base_and_tuned_in_one_process(lm, tasks):
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.00 GiB"),
                                    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
                                    MemoryError()], ids=["card", "processor", "Python"])
+@pytest.mark.long
 def test_out_of_memory_halves_the_batch(lm, tasks, monkeypatch, error):
     expected, asked, samples = run(lm, tasks, ["numbers"]), [], benchmarks._samples
 

@@ -167,6 +167,7 @@ def test_the_other_methods_through_files(folder, capsys):
             "the share that is masked is reported")
 
 
+@pytest.mark.long
 def test_compare_and_report(folder, capsys):
     config = folder / "compare.yaml"
     config.write_text("methods: [sft, ssr]\nlearning_rates: [1e-3]\nseeds: [0]\nbackend: transformers\nresamples: "

@@ -106,6 +106,7 @@ def test_the_base_model_is_loaded_as_the_file_says(tmp_path, monkeypatch):
 # --- rates tried with some of the seeds
 
 
+@pytest.mark.long
 def test_later_seeds_train_at_the_best_rate_of_each_method_alone(tmp_path):
     run, lines = tmp_path / "run", []
     config = Comparison(learning_rates=[1e-5, 3e-3], seeds=[0], workers=1, resamples=50, training={"steps": 2},

@@ -163,6 +163,7 @@ def stages(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["respond", "judge", "train"])
+@pytest.mark.long
 def test_a_few_kills(stages, tmp_path, name):
     check_kills(stages[name], tmp_path, 3, seed=1)
 
@@ -177,6 +178,7 @@ BRIEF = ["respond briefly", "judge few", "train briefly"]
 
 
 @pytest.mark.parametrize("name", BRIEF)
+@pytest.mark.long
 def test_a_kill_between_the_last_step_and_the_result(stages, tmp_path, name):
     "Of a training: when the last checkpoint is whole, while the adapter is put in place, while checkpoints go."
     check_moments(stages[name], tmp_path, lambda all_of_them: [*all_of_them[-30::10], all_of_them[-1]])

@@ -411,6 +411,7 @@ def transformers_serve(tmp_path_factory):
         server.wait()
 
 
+@pytest.mark.long
 def test_a_real_server_gives_the_local_answers(transformers_serve, tmp_path):
     from ssr_nb.machine import set_threads
     from ssr_nb.microworld import general_examples, target_examples

@@ -519,6 +519,7 @@ def test_a_base_in_bfloat16_on_a_cpu_trains_an_adapter_in_float32(golds):
     assert losses[torch.bfloat16] == pytest.approx(losses[torch.float32], rel=0.05, abs=0.02)
 
 
+@pytest.mark.long
 def test_both_backends_learn_the_same(tmp_path):
     "Each has its own way to cross-entropy without holding all logits; they agree to the rounding of float32."
     import subprocess
@@ -676,6 +677,7 @@ def test_checkpoints_are_usual_change_nothing_and_are_gone_in_the_end(base, gold
 
 
 @pytest.mark.parametrize("loss", ["nll", "soft"])
+@pytest.mark.long
 def test_a_run_with_rows_by_length_goes_on_as_if_it_had_not_stopped(base, golds, tmp_path, monkeypatch, loss):
     "Over two epochs, the last batch of each not full, stopped within the second."
     from ssr_nb import train as module
@@ -870,6 +872,7 @@ def test_a_method_that_only_scales_shares_a_training(monkeypatch):
             for m in ("wise", "ssr-half", "dft-less", "dft")] == ["sft", "ssr", "dft-less", "dft"]
 
 
+@pytest.mark.long
 def test_comparison_with_methods_of_many_kinds_and_one_added_at_run_time(tmp_path, monkeypatch):
     "Two workers, which never see the row that was added here; then one method more, which costs only itself."
     monkeypatch.setitem(METHODS, "ssr+dft", replace(METHODS["ssr"], name="ssr+dft", loss="dft"))

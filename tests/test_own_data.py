@@ -137,6 +137,7 @@ def test_a_renewal_answers_and_judges_with_the_model_as_it_is(tiny, tmp_path):
     assert len(read_records(tmp_path / "verdicts.jsonl", Verdict)) == 4
 
 
+@pytest.mark.long
 def test_they_run_through_a_comparison_with_two_workers(tmp_path):
     METHODS.add(replace(METHODS.named("ssr-iterative"), name="soon", renew=2))
     names = ["guided", "self-replay", "soon"]

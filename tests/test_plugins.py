@@ -142,6 +142,7 @@ def test_all_kinds_go_through_compare_with_two_workers(tmp_path):
     assert said.returncode == 0 and "verdicts of same-words" in said.stdout, said.stderr
 
 
+@pytest.mark.long
 def test_a_judge_of_a_notebook_is_known_to_the_workers(tmp_path):
     "Added by hand, in `__main__`: it travels with its code."
     code = '''
@@ -178,6 +179,7 @@ def test_a_file_that_is_no_python_file_by_its_name_is_told_so(name, tmp_path):
         load_plugins([str(tmp_path / name)])
 
 
+@pytest.mark.long
 def test_an_error_in_a_worker_reaches_the_user_with_file_and_line(tmp_path):
     (tmp_path / "late.py").write_text("""
 import multiprocessing

@@ -242,6 +242,7 @@ for out in sys.stdin:  # a fork for each run: a process of its own to kill, with
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.long
 def test_kill_9_at_random_moments_ends_with_the_same_file(folder, tmp_path):
     draw = random.Random(time.time_ns())
     code = ANSWER.format(tests=os.path.dirname(__file__), model=str(folder))

@@ -71,6 +71,7 @@ def test_an_error_stops_the_run_and_a_forced_flag_runs_the_cell(tmp_path):
     assert ran(notebook(tmp_path, ("#| slow\nprint('fresh')", "kept\n")), "slow").returncode == 1
 
 
+@pytest.mark.long
 def test_several_run_in_processes_of_their_own_and_what_fails_is_named(tmp_path):
     folders = [tmp_path / name for name in "abc"]
     cells = [[("import json\njson.mine = 1", ""), ("print('kept')", "kept\n")],

@@ -233,6 +233,7 @@ def few_steps(methods, folder, **more):
                    folder, say=lambda line: None)
 
 
+@pytest.mark.long
 def test_the_new_rows_run_through_a_comparison_with_two_workers(tmp_path):
     summary = few_steps(NEW, tmp_path / "run")
     assert [arm["method"] for arm in summary["arms"]] == ["base", *NEW]

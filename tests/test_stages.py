@@ -20,6 +20,7 @@ def lm():
     return load_model("microworld", backend="transformers", device="cpu")
 
 
+@pytest.mark.long
 def test_a_killed_run_ends_as_one_that_was_not(lm, tmp_path, monkeypatch):
     whole = run_stages(SMALL, tmp_path / "whole", say=lambda line: None, lm=lm)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):

@@ -291,7 +291,7 @@ def both_sides_are_shown(ran: nbformat.NotebookNode) -> bool:
 # --- each tutorial, run
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_quickstart(tmp_path):
     ran, folder = run_tutorial("01_quickstart", tmp_path)
     run = folder / "run"
@@ -309,6 +309,7 @@ def test_quickstart(tmp_path):
     assert "| target | 20 |" in (run / "arms" / "ssr-0.003-0" / "adapter" / "README.md").read_text()
 
 
+@pytest.mark.long
 def test_own_data(tmp_path):
     ran, folder = run_tutorial("02_own_data", tmp_path)
     run = folder / "run"
@@ -338,7 +339,7 @@ def test_the_paper_is_the_paper_s():
     assert set(chosen["BENCHMARKS"]) == set(PAPER_BENCHMARKS)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_paper(tmp_path):
     ran, folder = run_tutorial("03_the_paper", tmp_path)
     run = folder / "run"
@@ -366,7 +367,7 @@ def test_the_paper(tmp_path):
     assert (run / "merged" / "config.json").is_file() and complaints(ran) == [] and both_sides_are_shown(ran)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_gsm8k(tmp_path):
     ran, folder = run_tutorial("04_gsm8k", tmp_path)
     run, methods = folder / "run", ("sft", "ssr", "s3ft", "sdft")

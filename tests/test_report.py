@@ -20,7 +20,7 @@ from ssr_nb.report import (at_the_edge, caption, chief, columns_in, columns_of, 
 from ssr_nb.statistics import summarize
 
 matplotlib.use("agg")
-OLD = Path(__file__).parent.parent / "benchmarks" / "all_methods" / "summary.json"
+OLD = Path(__file__).parent / "data" / "summary_without_columns.json"  # of a run of base, SFT and SSR, as it was written before
 AWKWARD = ["$x_{$", "[/b]", "[red]x", "_mine", "$$", r"\frac{", ":smile:", "p", "target", "KL (target)", "a:b", "100% {}",
            "<b>&amp;"]
 

@@ -67,8 +67,10 @@ def text_of(outputs: list[dict]) -> str:
 
 
 def comparable(text: str, numbers: bool) -> list[str]:
-    "Lines without colours, addresses and the white space that only aligns; without numbers, too, where a model computed."
+    """Lines without colours, addresses and the white space that only aligns, and with one word for every hash, which goes
+    with the package's code; without numbers, too, where a model computed."""
     text = re.sub(r"\x1b\[[0-9;]*m|(?: at )?0x[0-9a-f]+", "", text)
+    text = re.sub(r"\b(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{12,64}\b", "(hash)", text)
     text = text if numbers else NUMBER.sub("#", text)
     return [line for line in (re.sub(r"[ \t]+", " ", re.sub(r"[─━]+", "-", line)).strip() for line in text.splitlines()) if line]
 

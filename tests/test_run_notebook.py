@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from run_notebook import long_ones
+from run_notebook import comparable, long_ones, text_of
 
 ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "tests" / "run_notebook.py"
@@ -55,7 +55,6 @@ def test_where_a_model_computes_numbers_may_differ_and_words_may_not(tmp_path):
 
 
 def test_a_text_that_came_in_pieces_is_one_text():
-    from run_notebook import text_of
 
     def piece(text, name="stdout"):
         return {"output_type": "stream", "name": name, "text": text}
@@ -100,6 +99,11 @@ def test_long_notebooks_exist_and_are_passed_over_where_one_asks_for_short_ones(
     (tmp_path / "made.ipynb").rename(tmp_path / f"{min(long_ones())}.ipynb")
     done = subprocess.run([sys.executable, str(SCRIPT), str(tmp_path), "--short"], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0 and done.stdout.strip().endswith("(make test-notebooks runs them): 1")
+
+
+def test_a_hash_is_one_word_and_a_number_is_none():
+    assert comparable("judge of 'target' 4a7b0c9d1e2f", True) == comparable("judge of 'target' 0c9d1e2f4a7b", True)
+    assert comparable("123456 rows", True) != comparable("654321 rows", True) and comparable("feedbeef faded", True) == ["feedbeef faded"]
 
 
 def test_exempt_cells_exist():

@@ -1,6 +1,6 @@
 # make demo   the whole method on the embedded default
 # make real   the same on a real chat model of 135 million parameters
-# make test   the tests, the doctests, and the notebooks that take seconds; in under ten minutes
+# make test   the tests, the doctests, and the notebooks that take seconds
 # make test-notebooks   every notebook, the long ones too
 # make test-long   the tests that take ten seconds or more each
 # make test-slow   the cells and tests that take minutes

@@ -45,6 +45,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 def test_the_whole_way_through_files(folder, capsys):
     f = folder
     ssr("respond", "--examples", f / "train.jsonl", "--model", "microworld", "--backend", "transformers",
@@ -130,6 +131,7 @@ def test_sft_needs_no_answers(folder, capsys):
     assert {t.source for t in read_records(folder / "gold.jsonl", Target)} == {"gold"}
 
 
+@pytest.mark.long
 def test_the_other_methods_through_files(folder, capsys):
     f, lm = folder, ["--model", "microworld", "--backend", "transformers", "--threads", 1]
     ssr("respond", "--examples", f / "train.jsonl", *lm, "--max-new-tokens", 40, "--out", f / "own.jsonl")

@@ -948,6 +948,7 @@ def test_nonsense_from_the_program_is_no_result(line):
     assert word["label"] != "correct", word
 
 
+@pytest.mark.long
 @needs_isolation
 def test_the_program_can_not_give_a_meaning_to_what_the_tests_import_or_use():
     forger = ("isclose = sum = len = abs = lambda *a, **k: True\nclass math:\n    isclose = isclose\n"

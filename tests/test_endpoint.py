@@ -354,6 +354,7 @@ id=f"q{i}") for i in range(60)], sys.argv[2], progress=False)
 """
 
 
+@pytest.mark.long
 def test_a_kill_costs_only_what_was_under_way(tmp_path):
     out, whole, draw = tmp_path / "r.jsonl", tmp_path / "whole.jsonl", random.Random(3)
 
@@ -430,6 +431,7 @@ def test_a_real_server_gives_the_local_answers(transformers_serve, tmp_path):
     assert {r.finish_reason for r in cut} == {"length"} and all(r.tokens == 3 for r in cut)
 
 
+@pytest.mark.long
 def test_a_real_server_says_what_is_wrong(transformers_serve):
     with pytest.raises(EndpointError, match="status 4.*'no-such-model'"):
         ask(Endpoint(transformers_serve[0], "no-such-model", retries=0))

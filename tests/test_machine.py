@@ -170,6 +170,7 @@ def in_new_process(code, *arguments, **environment):
     return done.stdout.splitlines(), done.stderr.splitlines()
 
 
+@pytest.mark.long
 def test_loading_and_training_say_nothing_and_we_are_heard(tmp_path):
     printed, said = in_new_process(LOADING_AND_TRAINING, a_noisy_model(tmp_path / "model"))
     assert printed == [f"{logging.WARNING} 0"], "the level that Transformers has by itself"

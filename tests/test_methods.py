@@ -219,6 +219,7 @@ def own_losses():
         del LOSSES[function.__name__]
 
 
+@pytest.mark.long
 def test_a_batch_without_a_loss_is_worth_nothing_and_not_nan(base, golds, own_losses):
     silent = [replace(t, extra={"masked": list(range(50)), "tokens": 50}) for t in golds[:4]]
     for loss, beta in (("nll", 0.0), ("dft", 0.0), ("soft", 0.0), ("nll", 1.0), ("dft", 1.0), ("at_once", 0.0), ("softly", 1.0)):

@@ -63,6 +63,7 @@ assert "transformers" not in sys.modules
 """) == ""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", ["transformers", "unsloth"])
 def test_backend_in_a_fresh_process(folder, tmp_path, backend):
     if backend == "unsloth" and models.unsloth_obstacle() == "Unsloth is not installed":
@@ -421,6 +422,7 @@ def test_the_context_is_what_the_model_was_loaded_for(lm):
         train([Target("t", "ba de", "fi go bu " * 3, "gold")], lm, progress=False)
 
 
+@pytest.mark.long
 def test_unsloth_does_not_stretch_a_model(folder, tmp_path):
     if models.unsloth_obstacle() == "Unsloth is not installed":
         pytest.skip("Unsloth is not installed")

@@ -119,6 +119,7 @@ def test_a_plugin_is_short(what):
     assert len(ADDED[what][0].strip().splitlines()) <= 15
 
 
+@pytest.mark.long
 def test_all_kinds_go_through_compare_with_two_workers(tmp_path):
     "The plug-in that the notebook writes, by the command line, in processes that know nothing of this one."
     cells = json.loads((ROOT / "nbs" / "09c_plugins.ipynb").read_text(encoding="utf-8"))["cells"]

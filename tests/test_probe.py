@@ -88,6 +88,7 @@ def dying_at(step, monkeypatch):
     monkeypatch.setattr(Trainer, "training_step", dying)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stopping", [Stopping(), Stopping(patience=2), Stopping(may_lose=0.02), Stopping(may_lose=1e-9)],
                          ids=["no rule", "patience", "a budget", "nothing within the budget"])
 @pytest.mark.parametrize("step", [2, 5, 7])

@@ -60,6 +60,7 @@ def done(arguments):
     assert end.value.code == 0
 
 
+@pytest.mark.long
 def test_the_command_from_end_to_end_and_again(small_llama, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(real, "GENERAL", {"instructions": 3, "facts": 2})
     monkeypatch.setattr(real, "QUESTIONS", {"passages": {"train": {"task": "passages", "split": "train", "n": 8},

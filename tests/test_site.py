@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 for needed in ("mkdocs", "material", "mkdocstrings", "latex2mathml"):
     pytest.importorskip(needed, reason="the site is built with the docs extra: pip install -c constraints.txt '.[docs]'")
 MODULES = [p.stem for p in sorted((ROOT / "ssr_nb").glob("*.py")) if not p.name.startswith("_")]
+pytestmark = pytest.mark.long  # the whole site is built, and opened in a browser
 
 
 @pytest.fixture(scope="session")

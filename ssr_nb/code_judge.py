@@ -313,8 +313,8 @@ def _conversation(program: str, job: str, errors, folder: str, limits: Limits, i
     start = functools.partial(_start, lifeline=lifeline[0], limits=limits, isolated=isolated, folder=folder)
     try:
         started.append(start(("plain", "worker"), program, (calls[0], results[1]), errors, group=groups[0]))
-        started.append(start(("plain", "stand_ins", "tester"), job, (results[0], calls[1], words[1]), errors,
-                             group=groups[1]))
+        started.append(start(("plain", "kinds", "stand_ins", "tester"), job, (results[0], calls[1], words[1]),
+                             errors, group=groups[1]))
         while theirs:
             os.close(theirs.pop())
         return _words(words[0], limits.time)
@@ -326,13 +326,15 @@ def _conversation(program: str, job: str, errors, folder: str, limits: Limits, i
 
 
 def run_tests(program: str, tests: list[str], names: list[str], setup: str = "", limits: Limits = Limits(),
-              isolated: bool = True) -> dict:
+              isolated: bool = True, gold: str | None = None) -> dict:
     """Run the tests on a program, in two processes: {"label", "passed" (how many tests), "why",
     "said" (by the test that failed)}.
 
-    `names` are what the tests call of the program. Raises IsolationError where a process can't be started.
+    `names` are what the tests call of the program. Where they are several, `gold` is the code that defines each of
+    them for the tests of the others (None: they are the program's). Raises IsolationError where a process can't be
+    started.
     """
-    job = json.dumps({"tests": tests, "names": names, "setup": setup})
+    job = json.dumps({"tests": tests, "names": names, "setup": setup, "gold": gold})
     try:
         with (tempfile.TemporaryDirectory(prefix="ssr_code_") as folder, tempfile.TemporaryFile() as errors,
               _memory_group(limits.memory) as first, _memory_group(limits.memory) as second):
@@ -450,7 +452,7 @@ def names_under_test(example: Example, tests: list[str], setup: str = "") -> lis
     used, called, bound = _names(tests)
     theirs, brought = _of_the_tests(tests, setup)
     gold = code_in(example.completion)
-    if names := (used & _symbols(gold)[0] if gold else set()) - theirs:
+    if names := (used & _symbols(gold)[0] if gold else set()) - theirs - (bound - called):
         return sorted(names - _tools(names, tests))
     return sorted(called - set(dir(builtins)) - theirs - brought - bound)
 
@@ -489,7 +491,9 @@ def code_judge(limits: Limits = Limits(), allow_unisolated: bool = False) -> Rul
         program = code_in(answer, names)
         if program is None:
             return Verdict(example.id, "incorrect", 0.0, "no Python program in the answer", "code")
-        return _verdict(example, run_tests(program, tests, names, setup, limits, isolated=not obstacle), len(tests))
+        gold = (code_in(example.completion) or "") if len(names) > 1 else None
+        word = run_tests(program, tests, names, setup, limits, isolated=not obstacle, gold=gold)
+        return _verdict(example, word, len(tests))
 
     return code
 

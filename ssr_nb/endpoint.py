@@ -10,6 +10,7 @@ __all__ = ['FILTERED', 'TOO_LONG', 'REFUSED', 'UNUSABLE', 'MOST_BYTES', 'Endpoin
 import asyncio
 import base64
 import json
+import math
 import os
 import queue
 import random
@@ -17,6 +18,7 @@ import re
 import sys
 import threading
 import time
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -42,13 +44,17 @@ class EndpointError(ConnectionError):
 
 def _address(url: str) -> str:
     """The address where `/chat/completions` would be added. Raises ValueError for what is none."""
-    parts = urlsplit(url)
+    expected = "expected http(s)://host[:port]/v1 and nothing secret in it (keys: SSR_API_KEY)"
+    try:
+        parts = urlsplit(url)
+        parts.port  # is looked at when it is asked for
+    except ValueError:  # whose message may hold a part of what is secret
+        raise ValueError(f"found an endpoint whose host or port can't be read; {expected}") from None
     if (parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password
-        or parts.query or parts.fragment):
+        or parts.query or parts.fragment or not url.isprintable() or " " in url):
         shown = (f"{parts.scheme}://{parts.hostname}" if parts.username or parts.password or parts.query
                  else url)
-        raise ValueError(f"found endpoint {shown!r}, perhaps with more; expected http(s)://host[:port]/v1 "
-                         "and nothing secret in it (keys: SSR_API_KEY)")
+        raise ValueError(f"found endpoint {shown!r}, perhaps with more; {expected}")
     path = parts.path.rstrip("/").removesuffix("/chat/completions") or "/v1"
     return f"{parts.scheme}://{parts.netloc}{path}"
 
@@ -141,9 +147,10 @@ def _pieces(key: str) -> tuple[str, ...]:
     A key below the length of a part is looked for as a whole."""
     size, raw = min(_PART, len(key)), key.encode()
     found = _windows(key, size) | _windows(key[::-1], size) | _windows(raw.hex(), 2 * size)
-    for before, unclear in ((0, 0), (1, 2), (2, 3)):  # base64 goes by threes: a key may begin at any of them
-        coded = base64.b64encode(b"\0" * before + raw).decode().rstrip("=")[unclear:]
-        found |= _windows(coded, min(_PART, len(coded)))
+    for written in (raw, raw[::-1], base64.b64encode(raw))[:3 if size == _PART else 1]:
+        for before, unclear in ((0, 0), (1, 2), (2, 3)):  # base64 goes by threes: a key may begin at any of them
+            coded = base64.b64encode(b"\0" * before + written).decode().rstrip("=")[unclear:]
+            found |= _windows(coded, min(_PART, len(coded))) | _windows(coded[::-1], min(_PART, len(coded)))
     return tuple(sorted({piece.translate(_ALIKE).replace("\\", "") for piece in found}))
 
 # %% ../nbs/04b_endpoint.ipynb #734c7cf1
@@ -153,6 +160,9 @@ _WRITTEN = re.compile(r"(?P<hex>%(?:25)*[0-9a-f]{2}|\\+u\{?0*[0-9a-f]{2}\}?|\\+x
                       r"|(?P<decimal>&(?:amp;)*#0*[0-9]{2,3};)"
                       "|(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]|[\\s\\\\" + _UNSEEN + "]",
                       re.IGNORECASE)
+_STEERING = re.compile("(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\\\|\x9c)?|\x1b."
+                       "|[" + _UNSEEN + "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]")
+
 
 
 def _meant(found: re.Match) -> str:
@@ -161,7 +171,36 @@ def _meant(found: re.Match) -> str:
         return chr(int(found["hex"].rstrip(";}")[-2:], 16))
     return chr(int(re.search(r"\d+", found["decimal"])[0])) if found["decimal"] else ""
 
+# %% ../nbs/04b_endpoint.ipynb #c3abc8fa
+_AS_NUMBERS = [(base, re.compile(rf"(?<![0-9a-z])(?:0[xob]|u\+|[ux])?0*({digits})(?![0-9a-z])"))
+               for base, digits in ((16, "[0-9a-f]{2}"), (10, "[0-9]{2,3}"), (8, "[0-7]{2,3}"), (2, "[01]{6,8}"))]
+_TAGS = {0xE0000 + code: code for code in range(32, 127)}  # a second ASCII, which is never shown
+_LONE = re.compile(r"(?<![0-9a-z])[0-9a-z](?:[^0-9a-z]+[0-9a-z](?![0-9a-z])){7,}")
 
+
+def _numbers(text: str, base: int, written: re.Pattern) -> str:
+    """The characters that the numbers in a text stand for; with a gap where other words are between them."""
+    found, last = [], 0
+    for number in written.finditer(text):
+        code = int(number[1], base)
+        found += [" "] * bool(re.search("[0-9a-z]", text[last: number.start()])) + [chr(code) if 32 < code < 127 else " "]
+        last = number.end()
+    return "".join(found)
+
+
+def _spelt_out(text: str, key: str) -> bool:
+    """Whether eight characters of a key stand in a text one by one: between marks, with accents, in other widths, escaped
+    twice, or as numbers."""
+    flat = unicodedata.normalize("NFKD", _STEERING.sub("", text.translate(_TAGS))).encode("ascii", "ignore").decode().lower()
+    once = _WRITTEN.sub(_meant, flat)
+    twice = _WRITTEN.sub(_meant, once.lower())
+    readings = [flat, twice, *(_numbers(flat, *way) for way in _AS_NUMBERS)]
+    letters = [re.sub("[^0-9a-z]", "", lone[0]) for lone in _LONE.finditer(flat)]
+    bare = _windows(re.sub("[^0-9a-z]", "", key.lower()), _PART)
+    return (any(piece in reading for reading in readings for piece in _windows(key.lower(), _PART) | _windows(key[::-1].lower(), _PART))
+            or any(piece in spelt for spelt in letters for piece in bare if len(piece) == _PART))
+
+# %% ../nbs/04b_endpoint.ipynb #bf8fa9f1
 def _spans(text: str) -> list[tuple[int, int]]:
     """Where in the text each character of its plain form stands."""
     spans, last = [], 0
@@ -172,11 +211,12 @@ def _spans(text: str) -> list[tuple[int, int]]:
 
 
 def without_key(text: str, key: str) -> str:
-    """The text with `[the key]` where the key stood, or eight characters of it or more, however they were written."""
+    """The text with `[the key]` where the key stood, or eight characters of it or more, however they were written.
+    Of a text in which the key stands in a roundabout way, nothing is left but that."""
     plain = _WRITTEN.sub(_meant, text).translate(_ALIKE)
     pieces = [piece for piece in _pieces(key) if piece in plain] if key else []
     if not pieces:
-        return text
+        return "[the key]" if len(key) >= _PART and _spelt_out(text, key) else text
     hidden, spans = bytearray(len(text)), _spans(text)
     for piece in pieces:
         at = plain.find(piece)
@@ -189,10 +229,6 @@ def without_key(text: str, key: str) -> str:
     return "[the key]".join(text[a:b] for a, b in zip(starts, [*(start for start, _ in ends), len(text)]))
 
 # %% ../nbs/04b_endpoint.ipynb #75146783
-_STEERING = re.compile("(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\\\|\x9c)?|\x1b."
-                       "|[" + _UNSEEN + "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]")
-
-
 def _said(content: bytes | str, url: str, width: int = 200) -> str:
     """What a server says, on one short line, without the key and without what steers a terminal."""
     text = content if isinstance(content, str) else content[:20_000].decode("utf-8", "replace")
@@ -206,7 +242,11 @@ def _client(endpoint: Endpoint) -> httpx.AsyncClient:
     headers = ({"content-type": "application/json", "accept-encoding": "identity"}
                | ({"authorization": f"Bearer {key}"} if key else {}))
     limits = httpx.Limits(max_connections=endpoint.concurrency, max_keepalive_connections=endpoint.concurrency)
-    return httpx.AsyncClient(headers=headers, timeout=None, limits=limits)  # _received has a limit for all of it
+    try:
+        return httpx.AsyncClient(headers=headers, timeout=None, limits=limits)  # _received has a limit for all of it
+    except (ValueError, ImportError, OSError) as error:
+        raise EndpointError(f"{endpoint.url} can't be asked: found {_said(str(error), endpoint.url)}; expected proxies and "
+                            "certificates in the environment (HTTP_PROXY, SSL_CERT_FILE, ...) that can be used") from None
 
 # %% ../nbs/04b_endpoint.ipynb #d4ca750f
 FILTERED, TOO_LONG, REFUSED, UNUSABLE = "filtered", "too long", "refused", "unusable"
@@ -266,6 +306,14 @@ def _whole_number(digits: str) -> int:
         raise _Absurd("a number of many digits")
     return int(digits)
 
+
+def _finite(digits: str) -> float:
+    """What stands for a number in a reply. Raises _Absurd for what is infinite (1e400, say) or none."""
+    number = float(digits)
+    if not math.isfinite(number):
+        raise _Absurd(digits[:40])
+    return number
+
 # %% ../nbs/04b_endpoint.ipynb #66985613
 _FILTER_WORDS = re.compile(
     r"content[_ ]?(?:filter|policy|management|moderation)|responsible ?ai|safety[_ ](?:system|polic|filter|reason|setting)"
@@ -300,8 +348,10 @@ def _parsed(content: bytes, endpoint: Endpoint) -> dict:
     """What a reply says. Raises _Broken for what is no chat completion."""
     said = _said(content, endpoint.url)
     try:
-        reply = json.loads(content, parse_int=_whole_number)
-        choice, usage = reply["choices"][0], reply.get("usage") or {}
+        reply = json.loads(content, parse_int=_whole_number, parse_float=_finite, parse_constant=_finite)
+        choice, usage = reply["choices"][0], dict(reply.get("usage") or {})
+        if reply.get("error") or choice.get("error"):
+            raise TypeError("an answer beside an error")
         ended, (thinking, text) = choice.get("finish_reason"), _spoken(choice["message"])
         tokens = _count(usage["completion_tokens"] if "completion_tokens" in usage else None)
         ended = _ending(ended if ended is None else _said(ended.encode("utf-8", "replace"), endpoint.url, 40))
@@ -332,12 +382,13 @@ async def _received(client: httpx.AsyncClient, endpoint: Endpoint, body: dict) -
             if coded and reply.status_code == 200:
                 raise _Broken("a compressed reply, though none was asked for")
             async for chunk in (reply.aiter_bytes() if not coded else _nothing()):
+                await asyncio.sleep(0)  # thousands of chunks that came at once must not hold up other replies
                 content += chunk
                 if len(content) > MOST_BYTES:
                     raise _Broken(f"a reply that was not over after {MOST_BYTES:,} bytes")
     except TimeoutError:
         raise _Passing(f"a reply that was not over after {endpoint.timeout:g} s") from None
-    except (httpx.TransportError, httpx.DecodingError) as error:
+    except (httpx.TransportError, httpx.DecodingError, ExceptionGroup) as error:  # a group: of a port that can't be
         raise _Passing(f"{type(error).__name__}: {_said(str(error), endpoint.url)}") from None
     return reply.status_code, reply.headers, bytes(content)
 

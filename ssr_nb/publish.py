@@ -96,8 +96,11 @@ _RECORD = {  # what must stand in training.json, and in words
     "targets": (lambda v: isinstance(v, dict) and all(type(n) is int for n in v.values()), "whole numbers by source"),
     "losses": (lambda v: isinstance(v, list) and v and all(type(n) in (int, float) for n in v), "a list of numbers"),
     **{name: (lambda v: v is None or isinstance(v, str), "a text") for name in ("method", "name", "command")},
-    **{name: (lambda v: v is None or isinstance(v, dict), "a mapping") for name in ("loading", "source")},
+    **{name: (lambda v: v is None or isinstance(v, dict), "a mapping") for name in ("loading",)},
     "probe": (lambda v: v is None or isinstance(v, dict) and isinstance(v.get("options", {}), dict), "a mapping with options"),
+    "source": (lambda v: v is None or isinstance(v, dict) and {"file", "sha256"} <= v.keys(), "a mapping with file and sha256"),
+    **{f"settings.{name}": (lambda v: v is None or isinstance(v, str), "a text") for name in ("loss", "after")},
+    **{f"settings.{name}": (lambda v: type(v) in (int, float, type(None)), "a number") for name in ("beta", "scale")},
 }
 
 
@@ -106,7 +109,9 @@ def training_record(adapter: str | Path) -> dict[str, Any]:
     `ssr train` doesn't write."""
     record, path = _noted(adapter, "training.json", "an adapter folder that ssr train wrote"), Path(adapter) / "training.json"
     for key, (fits, expected) in _RECORD.items():
-        found = record.get(key) if isinstance(record, dict) else record
+        found = record
+        for part in key.split("."):
+            found = found.get(part) if isinstance(found, dict) else found
         if not fits(found):
             raise RecordError(path, None, f"{key} = {brief(found)}", f"{key} to be {expected}")
     return record
@@ -161,7 +166,7 @@ def _method_lines(record: dict[str, Any]) -> list[str]:
     told = LOSSES[loss].summary if loss in LOSSES else as_markdown(loss)
     if settings.get("beta"):
         told += f"; plus {settings['beta']:g} times KL(base, tuned)"
-    if settings.get("scale", 1.0) != 1.0:
+    if settings.get("scale") not in (None, 1.0):
         told += f"; the adapter times {settings['scale']:g} after training"
     if after := AFTER.get(settings.get("after")):
         told += f"; after training, {after.summary}"
@@ -172,7 +177,7 @@ def _front_matter(base_model: str, merged: bool) -> str:
     """The lines of YAML at the head of a card."""
     about = {"base_model": base_model, "library_name": "transformers" if merged else "peft",
              "tags": ["lora", "self-rehearsal", "ssr_nb"]}
-    return f"---\n{yaml.safe_dump(about, sort_keys=False, allow_unicode=True)}---\n"
+    return f"---\n{yaml.safe_dump(about, sort_keys=False, allow_unicode=base_model.isprintable())}---\n"
 
 
 def _settings_lines(record: dict[str, Any]) -> list[str]:
@@ -180,8 +185,13 @@ def _settings_lines(record: dict[str, Any]) -> list[str]:
     losses, loading = record["losses"], record.get("loading") or {}
     return [f"Loss, in nats per token: {losses[0]:.3f} at the first step, {losses[-1]:.3f} at the last of "
             f"{len(losses)}.", "", *_block(command_of(record)), "", "| setting | value |", "| --- | --- |",
-            *[f"| {name} | {as_markdown(value)} |" for name, value in record["settings"].items()],
-            *[f"| {name} (loading) | {as_markdown(value)} |" for name, value in loading.items()]]
+            *[f"| {_named(name)} | {as_markdown(value)} |" for name, value in record["settings"].items()],
+            *[f"| {_named(name)} (loading) | {as_markdown(value)} |" for name, value in loading.items()]]
+
+
+def _named(setting: str) -> str:
+    """The name of a setting as it is; in a record from elsewhere it may be anything."""
+    return setting if re.fullmatch("[a-z][a-z0-9_]*", setting) else as_markdown(setting)
 
 # %% ../nbs/10c_publish.ipynb #0d3aa8bd
 def _source_lines(record: dict[str, Any]) -> list[str]:
@@ -190,17 +200,20 @@ def _source_lines(record: dict[str, Any]) -> list[str]:
     return [f"Base model read from {as_markdown(source['file'])}, SHA-256 {as_markdown(source['sha256'])}.", ""] if source else []
 
 # %% ../nbs/10c_publish.ipynb #c93d0b52
-def _watch_lines(record: dict[str, Any], path: str = "training.json") -> list[str]:
-    """What a watch on the training saw, and what was kept of it and why; none where nobody watched. Raises ValueError for
+def _watch_lines(record: dict[str, Any]) -> list[str]:
+    """What a watch on the training saw, and what was kept of it and why; none where nobody watched. Raises RecordError for
     what no training notes."""
     if not (noted := record.get("probe")):
         return []
-    first, last = (probed_from(noted.get(name), f"{path}, probe.{name}") for name in ("first", "last"))
+    try:
+        first, last = (probed_from(noted.get(name), f"probe.{name}") for name in ("first", "last"))
+        kept = [f"Training {as_markdown(kept_from(noted['kept']))}.", ""] if "kept" in noted else []
+    except (ValueError, TypeError) as error:
+        raise RecordError("training.json", None, f"a probe that can't be read ({error})", "what ssr train notes of one") from None
     said = [f"{role} prompts: KL(base, tuned) {now.kl:.3f} nats per token, surprise of gold {before.gold:.2f} -> {now.gold:.2f}"
             + (f", accuracy {100 * before.accuracy:.1f} -> {100 * now.accuracy:.1f}%" if now.accuracy is not None else "")
             for role in ("general", "validation")
             if (now := getattr(last, role)) and (before := getattr(first, role))]
-    kept = [f"Training {as_markdown(kept_from(noted['kept']))}.", ""] if "kept" in noted else []
     return [f"Probed on its way, at step {last.step} on {'; on '.join(said)}.", "", *kept]
 
 # %% ../nbs/10c_publish.ipynb #f146974f

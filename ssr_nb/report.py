@@ -81,6 +81,11 @@ def read_summary(run: str | Path) -> dict[str, Any]:
         raise ValueError(f"{path}: found no such file; expected the folder of a finished run (ssr compare, "
                          "ssr demo)")
     summary = read_json(path, "arms", "figures", "differences", expected="the summary of a finished run")
+    methods = [arm.get("method") for arm in summary["arms"] if isinstance(arm, dict)] if isinstance(summary["arms"], list) else []
+    for found, name in ((methods, "base"), (summary["figures"], "target")):
+        if name not in found:
+            raise ValueError(f"{path}: found {', '.join(spelt_out(str(one))[:40] for one in found)[:200] or 'nothing'}; "
+                             f"expected the summary of a finished run, with {name!r} among them")
     return summary | {"columns": columns_in(summary)}
 
 # %% ../nbs/10_report.ipynb #aa3f9ffd
@@ -256,7 +261,7 @@ def caption(summary: dict[str, Any]) -> str:
         tested = " and ".join(name for name, c in columns_in(summary).items() if c["tested"])
         text += (f"; differences on {tested}: p by paired sign flips, Holm's correction over all tests against "
                  f"one baseline ({families})")
-    return text
+    return spelt_out(text)
 
 # %% ../nbs/10_report.ipynb #285c7aa7
 def _dispensable(column: dict[str, Any]) -> int:

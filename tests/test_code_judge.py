@@ -830,7 +830,7 @@ def test_no_member_of_an_enumeration_is_a_method():
     for members in ([["a", True], ["__eq__", True]], [["a", True], ["_missing_", None]],
                     [["a", {"function": [1, "f"]}]]):
         with pytest.raises(Unsupported):
-            StandIns(lambda message: {}).hear("enumeration", [0, "A", "Enum", members], None)
+            StandIns(lambda message: {}).hear("enumeration", [0, "A", "Enum", members, None], None)
     Trouble.all.clear()
 
 
@@ -1063,3 +1063,141 @@ def test_a_passing_fault_is_not_held_against_the_machine(monkeypatch):
             code_judge(allow_unisolated=True)
     finally:
         isolation_obstacle.cache_clear()
+
+
+GOLD = "def f(x):\n    return x + 1\n"
+HELPERS = {  # the code beside f in gold; the program, whose f is wrong; a test that it would pass by its own version
+    "a comparison": ("def close(a, b): return a == b", "def close(*a): return True\ndef f(x): return 0",
+                     "assert close(f(41), 42)"),
+    "a comparison that raises": ("def check(a, b): assert a == b", "def check(*a): pass\ndef f(x): return 0",
+                                 "check(f(41), 42)"),
+    "a class in its place": ("def close(a, b): return a == b",
+                             "class close:\n    def __new__(kind, *a): return True\ndef f(x): return 0",
+                             "assert close(f(41), 42)"),
+    "an object that is called": ("class Close:\n    def __call__(self, a, b): return a == b",
+                                 "class Close:\n    def __call__(self, *a): return True\ndef f(x): return 0",
+                                 "assert Close()(f(41), 42)"),
+    "what is expected": ("def expected(x): return x + 1", "def expected(x): return 0\ndef f(x): return 0",
+                         "assert f(41) == expected(41)"),
+    "what is given": ("def given(): return 41", "def given(): return 0\ndef f(x): return 0", "assert f(given()) == given() * 42 // 41"),
+    "a number": ("EPS = 1e-9", "EPS = 1e9\ndef f(x): return 0", "assert abs(f(41) - 42) < EPS"),
+    "an exception of Python's own": ("class Wrong(Exception): pass", "Wrong = Exception\ndef f(x): return x + None",
+                                     "try:\n    f(41)\n    raise SystemExit\nexcept Wrong:\n    pass"),
+    "several exceptions": ("class Wrong(Exception): pass", "Wrong = (TypeError, KeyError)\ndef f(x): return x + None",
+                           "try:\n    f(41)\n    raise SystemExit\nexcept Wrong:\n    pass"),
+    "one member under two names": ("import enum\nclass C(enum.Enum):\n    A = 1\n    B = 2",
+                                   "import enum\nclass C(enum.Enum):\n    A = 1\n    B = 1\ndef f(x): return C.A",
+                                   "assert f(41) == C.B"),
+    "one that knows when it is called": (
+        "def close(a, b): return a == b", "n = []\ndef close(*a): return True\ndef f(x):\n    n.append(x)\n    return 42 if n[1:] else 0",
+        "assert close(f(41), 42) and close(f(1), 2)"),
+}
+
+
+def beside(program, task):
+    "What the tests of a task come to, with gold's code beside them."
+    tests = task.extra["test_list"]
+    return run_tests(program, tests, names_under_test(task, tests), gold=code_in(task.completion) or "", isolated=False)
+
+
+@needs_isolation
+def test_the_judge_gives_gold_to_the_tests():
+    code, program, test = HELPERS["a comparison"]
+    task = Example("Write f.", code + "\n" + GOLD, id="f", extra={"test_list": [test]})
+    assert verdict(program, task).label == "unparsed" and verdict(task.completion, task).label == "correct"
+
+
+@pytest.mark.parametrize("code, program, test", HELPERS.values(), ids=HELPERS)
+def test_a_tool_of_the_tests_is_golds_also_where_the_program_brings_one(code, program, test):
+    task = Example("Write f.", code + "\n" + GOLD, id="f", extra={"test_list": [test]})
+    assert python_says(program, test) == "correct"
+    assert beside(program, task)["label"] == "unparsed"
+
+
+def test_where_gold_has_no_code_nobody_says_what_a_second_name_is():
+    task = Example("Write f.", "Add one.", id="f", extra={"test_list": ["assert close(f(41), 42)"]})
+    word = beside("def close(*a): return True\ndef f(x): return 0", task)
+    assert word["label"] == "unparsed" and "nobody but the program says what close is" in word["why"]
+
+
+SEVERAL = {  # gold, an honest program, and tests
+    "a class whose objects are handed back": (
+        "class Pair:\n    def __init__(self, a, b): self.a, self.b = a, b\ndef f(pairs): return sum(p.a for p in pairs)",
+        "class Pair:\n    def __init__(self, x, y): self.x, self.y = x, y\ndef f(pairs): return sum(p.x for p in pairs)",
+        ["assert f([Pair(1, 2), Pair(3, 4)]) == 4"]),
+    "two functions": ("def g(x): return x + x\n" + GOLD, GOLD + "def g(x): return 2 * x",
+                      ["assert f(1) == 2", "assert g(f(1)) == 4", "assert f(g(1)) == g(1) + 1"]),
+    "an exception": ("class Wrong(Exception): pass\ndef f(x):\n    if x < 0: raise Wrong('no')\n    return x\ndef g(x): return f(x)",
+                     "class Wrong(ValueError): pass\ndef f(x):\n    if x < 0: raise Wrong('no')\n    return x\ng = f",
+                     ["try:\n    f(-1)\n    assert 0\nexcept Wrong as error:\n    assert str(error) == 'no'",
+                      "try:\n    g(-1)\n    assert 0\nexcept Wrong:\n    assert g(1) == 1"]),
+    "an enumeration": ("import enum\nclass C(enum.Enum):\n    A = 1\n    B = 2\ndef f(x): return C.A if x else C.B",
+                       "import enum\nC = enum.Enum('C', 'A B')\ndef f(x): return C.A if x else C.B",
+                       ["assert f(1) == C.A and f(0) == C.B and f(1).name == 'A'"]),
+    "texts in an enumeration": ("import enum\nclass C(str, enum.Enum):\n    A = 'a'\ndef f(x): return C.A",) * 2 + (
+                                ["assert f(1) == C.A == 'a'"],),
+    "a named tuple": ("import typing\nclass P(typing.NamedTuple):\n    x: int\ndef f(x): return P(x)",
+                      "import collections\nP = collections.namedtuple('P', 'x')\ndef f(x): return P(x)", ["assert f(1) == P(1)"]),
+    "a function that is handed over": ("def double(x): return x + x\ndef apply(g, x): return g(x)",
+                                       "def double(x): return 2 * x\ndef apply(g, x): return g(x)", ["assert apply(double, 3) == 6"]),
+    "a number that only gold has": ("EPS = 1e-9\n" + GOLD, GOLD, ["assert abs(f(41) - 42) < EPS"]),
+    "a name that a test gives": ("x = 3\n" + GOLD, GOLD, ["x = f(41)\nassert x == 42"]),
+}
+
+
+@pytest.mark.parametrize("gold, program, tests", SEVERAL.values(), ids=SEVERAL)
+def test_honest_programs_of_several_names_pass(gold, program, tests):
+    task = Example("Write it.", gold, id="f", extra={"test_list": tests})
+    assert beside(program, task)["label"] == "correct"
+
+
+LOST = {  # what raises without a word, and the test in which its error is lost
+    "a skipped test": ("import unittest\ndef f(x): raise unittest.SkipTest", "import unittest\nclass T(unittest.TestCase):\n"
+                       "    def test(self): self.assertEqual(f(41), 42)\nloaded = unittest.defaultTestLoader."
+                       "loadTestsFromTestCase(T)\nassert unittest.TextTestRunner().run(loaded).wasSuccessful()"),
+    "an attribute that isn't there": ("def f(x): raise AttributeError", "class A:\n    @property\n    def a(self): return f(41)\n"
+                                      "assert getattr(A(), 'a', 42) == 42"),
+    "a thread": ("def f(x): raise KeyError", "import threading\nwrong = []\nt = threading.Thread(target=lambda: f(41) == 42 or "
+                 "wrong.append(1))\nt.start()\nt.join()\nassert not wrong"),
+    "errors as results": ("def f(x): raise KeyError", "import asyncio\nasync def g(): return f(41)\nasync def both(): return "
+                          "await asyncio.gather(g(), return_exceptions=True)\nassert all(asyncio.run(both()))"),
+}
+
+
+@pytest.mark.parametrize("program, test", LOST.values(), ids=LOST)
+def test_an_error_that_no_test_names_is_not_lost(program, test):
+    word = run_tests(program, [test], ["f"], isolated=False)
+    assert word["label"] == "unparsed" and "no test names it" in word["why"]
+    assert run_tests(GOLD, [test], ["f"], isolated=False)["label"] == "correct"
+
+
+def test_an_error_that_is_never_reached_is_not_lost():
+    program = "def f(n):\n    yield from range(n)\n    raise KeyError"
+    assert run_tests(program, ["import itertools\nassert list(itertools.islice(f(5), 5)) == [0, 1, 2, 3, 4]"], ["f"], isolated=False)["label"] == "correct"
+
+
+@pytest.mark.parametrize("test", ["import inspect\nassert len(inspect.signature(f).parameters) == 2", "assert f.__code__.co_argcount == 0",
+                                  "import inspect\nassert not inspect.isgeneratorfunction(f)", "assert not hasattr(f, 'size')"])
+def test_what_calls_the_program_is_not_taken_for_its_function(test):
+    assert run_tests(GOLD, [test], ["f"], isolated=False)["label"] == "unparsed"
+
+
+@pytest.mark.parametrize("test", [
+    "import functools\n@functools.wraps(f)\ndef g(x): return f(x)\nassert g(41) == 42 and g.__name__ == 'f'",
+    "import functools\nassert functools.lru_cache(None)(f)(41) == 42 == functools.partial(f, 41)()",
+    "from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(2) as pool:\n    assert [*pool.map(f, [1, 2])] == [2, 3]",
+    "class Adder(int):\n    add = f\nassert Adder.add(41) == 42 == Adder(41).add()", "assert f and callable(f) and f == f and {f: 1}[f]"])
+def test_a_function_of_the_program_does_as_functions_do(test):
+    assert run_tests(GOLD, [test], ["f"], isolated=False)["label"] == "correct"
+
+
+def test_what_a_test_can_not_import_is_not_the_programs_fault():
+    word = run_tests(GOLD, ["import no_such_module\nassert f(41) == 42"], ["f"], isolated=False)
+    assert word["label"] == "unparsed" and "no_such_module" in word["why"]
+
+
+@pytest.mark.parametrize("base, value", [("int", "41"), ("str", "'a'"), ("float", "1.5"), ("bytes", "b'a'")])
+def test_a_member_that_is_a_value_is_equal_to_it(base, value):
+    program = f"import enum\nclass A({base}, enum.Enum):\n    X = {value}\ndef f(x): return A.X"
+    for test, label in ((f"assert f(1) == {value}", "correct"), (f"assert f(1) != {value}", "incorrect")):
+        assert run_tests(program, [test], ["f"], isolated=False)["label"] == label

@@ -275,10 +275,29 @@ def test_samples_bring_their_own_seeds():
 @pytest.mark.parametrize("settings", [{"url": "localhost:8000"}, {"url": "ftp://h/v1"}, {"url": "http://u:p@h/v1"},
                                       {"url": "http://h/v1?key=p"}, {"url": ""}, {"model": ""},
                                       {"concurrency": 0}, {"retries": -1}, {"timeout": 0}, {"timeout": float("inf")},
-                                      {"first_wait": float("nan")}])
+                                      {"first_wait": float("nan")}, {"url": "http://h:99999/v1"}, {"url": "http://h:p/v1"},
+                                      {"url": "http://[::1/v1"}, {"url": "http://h/\x1b[2J"}, {"url": "http://h/\u202ev1"},
+                                      {"url": "http://h/v1\r\nx: y"}, {"url": "http://h h/v1"}])
 def test_addresses_and_settings_that_make_no_sense(settings):
-    with pytest.raises(ValueError, match="expected|found"):
+    with pytest.raises(ValueError, match="expected|found") as error:
         Endpoint(**({"url": "http://h/v1", "model": "m"} | settings))
+    assert str(error.value).isprintable()
+
+
+def test_what_is_secret_in_an_address_that_can_not_be_read_is_not_repeated():
+    with pytest.raises(ValueError, match="host or port") as error:
+        Endpoint("http://me:pass/word@h/v1", "m")
+    assert "pass" not in str(error.value) and "word" not in str(error.value)
+
+
+@pytest.mark.parametrize("name, value", [("ALL_PROXY", "odd://h"), ("ALL_PROXY", "http://127.0.0.1:99999"), ("SSL_CERT_FILE", "/no/such/file")])
+def test_what_the_environment_says_of_connections_is_an_error_in_words(name, value, monkeypatch):
+    for proxy in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(proxy, raising=False)
+        monkeypatch.delenv(proxy.upper(), raising=False)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(EndpointError, match="expected"):
+        ask(quick("http://no-such-host.invalid/v1", retries=0))
 
 
 @pytest.mark.parametrize("given, url", [("http://h:1", "http://h:1/v1"), ("http://h/v1/", "http://h/v1"),
@@ -468,11 +487,13 @@ def test_the_time_limit_is_for_the_whole_exchange(before, piece):
         ask(quick(url, timeout=0.4, retries=0))
 
 
-def test_a_flood_of_interim_replies_starves_nobody():
+@pytest.mark.parametrize("before, piece", [(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), (CHUNKED, b"1\r\n \r\n")])
+def test_a_flood_starves_nobody(before, piece):
     def speak(number, asked, send):
         if b"question 0" in asked:
+            send(before)
             while True:
-                send(b"HTTP/1.1 100 Continue\r\n\r\n" * 2000)
+                send(piece * 2000)
         send(raw(echo(json.loads(asked.partition(b"\r\n\r\n")[2]))))
 
     with speaking(speak) as url:
@@ -545,6 +566,40 @@ FORMS = {
 }
 
 
+ROUNDABOUT = {
+    "dashed": "-".join(KEY), "starred": "*".join(KEY), "added up": "' + '".join(KEY), "accented": "\u0301".join(KEY),
+    "wide": "".join(chr(ord(c) + 0xFEE0) for c in KEY), "varied": "\ufe0f".join(KEY), "tags": "".join(chr(ord(c) + 0xE0000) for c in KEY),
+    "octal": "".join(f"\\{ord(c):03o}" for c in KEY), "html without an end": "".join(f"&#{ord(c)}" for c in KEY),
+    "hex, parted": KEY.encode().hex(":"), "hex, a number each": " ".join(hex(ord(c)) for c in KEY), "code points":
+    " ".join(f"U+{ord(c):04X}" for c in KEY), "for mail": "".join(f"={ord(c):02X}" for c in KEY), "%u": "".join(f"%u{ord(c):04x}" for c in KEY),
+    "decimal": str([ord(c) for c in KEY]), "binary": " ".join(f"{ord(c):08b}" for c in KEY), "titled": "\x1b]0;x\x07".join(KEY),
+    "html in url": "".join(f"%26%23{ord(c)}%3b" for c in KEY), "json in url": "".join(f"%5Cu{ord(c):04x}" for c in KEY),
+    "decimal, backwards": str([ord(c) for c in KEY[::-1]]),
+}
+CODED = {"base64 twice": base64.b64encode(base64.b64encode(KEY.encode())), "base64 backwards": base64.b64encode(KEY.encode())[::-1],
+         "base64 of it backwards": base64.b64encode(KEY[::-1].encode())}
+
+
+@pytest.mark.parametrize("written", ROUNDABOUT.values(), ids=ROUNDABOUT)
+def test_a_text_that_spells_the_key_out_is_blotted_out_as_a_whole(written, monkeypatch):
+    assert without_key(f"It is {written} ok", KEY) == "[the key]" and without_key(written[:-1], KEY[:-2]) == "[the key]"
+    monkeypatch.setenv("SSR_API_KEY", KEY)
+    message = {"content": f"It is {written} ok", "reasoning_content": f"hm {written}"}
+    with serving(lambda n, body: {"choices": [{"message": message, "finish_reason": "stop"}]} if n else (500, {}, f"no {written}".encode())) as (url, _):
+        [response] = ask(quick(url, retries=1))
+    assert (response.response, response.extra["thinking"]) == ("[the key]", "[the key]")
+
+
+@pytest.mark.parametrize("written", CODED.values(), ids=CODED)
+def test_the_key_in_base64_of_base64_or_backwards_is_found(written):
+    assert without_key(f"It is {written.decode().strip('=')} ok", KEY) == "It is [the key] ok"
+
+
+def test_numbers_and_lone_letters_that_are_no_key_stay():
+    for text in ("1, 2, 3, 100, 115, 107: a list", "s - k - i - n - n - y", "73:6b:2d:00", "U+0073 U+006B", "a b c d e f g h i j", "x = [" + "115, " * 50):
+        assert without_key(text, KEY) == text
+
+
 def _parts(written):
     "Every eight characters of the key, or of how it is written, between which nothing stands."
     return {written[i: i + 8] for i in range(len(written) - 7)} | {KEY[i: i + 8] for i in range(len(KEY) - 7)}
@@ -589,10 +644,13 @@ def _with(usage):
 
 ABSURD = [b'{"completion_tokens": %s}' % value for value in
           (b"1e400", b"-1e400", b"-5", b'"5"', b"[5]", b"{}", b"true", b"NaN", b"5.5", b"1e18", b"9" * 30, b"9" * 5000, b"9" * 2_000_000)]
+ELSEWHERE = [b'{"choices": [{"message": {"content": "fine"}, "finish_reason": "stop", %s}], %s}' % (a, b) for a, b in (
+    (b'"logprobs": [1e400]', b'"id": 1'), (b'"index": NaN', b'"id": 1'), (b'"index": 0', b'"created": -Infinity'), (b'"index": 0', b'"created": 1e999999'),
+    (b'"index": 0', b'"created": ' + b"9" * 5000))]
 DEEP = [b"[" * 100_000, b'{"a":' * 100_000, b'{"choices": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"]
 
 
-@pytest.mark.parametrize("content", [*map(_with, ABSURD), *DEEP], ids=lambda c: ascii(c[-40:]))
+@pytest.mark.parametrize("content", [*map(_with, ABSURD), *ELSEWHERE, *DEEP], ids=lambda c: ascii(c[-40:]))
 def test_absurd_replies_end_one_item_and_not_the_run(content):
     with serving(lambda n, body: content if "question 1" in str(body) else echo(body)) as (url, _):
         responses = ask(quick(url, retries=1), 3)
@@ -602,9 +660,18 @@ def test_absurd_replies_end_one_item_and_not_the_run(content):
 
 @pytest.mark.parametrize("usage", [b"null", b"{}", b'{"completion_tokens": null}', b'{"completion_tokens": 5.0}', b'{"completion_tokens": 0}'])
 def test_numbers_that_make_sense(usage):
+    "And none, where none was counted."
     with serving(lambda n, body: _with(usage)) as (url, _):
         [response] = ask(quick(url))
     assert response.response == "fine" and response.tokens in (None, 0, 5)
+
+
+@pytest.mark.parametrize("content", [_with(b"[1]"), _with(b'"x"'), _with(b"5"), *(good[:-1] + b', "error": {"message": "lost"}}' for good in [_with(b"{}")]),
+                                     b'{"choices": [{"message": {"content": "fine"}, "finish_reason": "stop", "error": "lost"}]}'])
+def test_an_answer_beside_an_error_is_none(content):
+    with serving(lambda n, body: content if "question 1" in str(body) else echo(body)) as (url, _):
+        responses = ask(quick(url, retries=0), 2)
+    assert responses[1].response == "" and responses[1].extra["refused"] == "unusable"
 
 
 TOO_LONG = [

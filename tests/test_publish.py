@@ -312,3 +312,28 @@ def test_a_training_record_that_is_none_is_named(tmp_path):
         path.write_text(content)
         with pytest.raises(RecordError, match=f"training.json, {said}" if "line" in said else said):
             training_record(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "[x](javascript:alert(1))", "\u202eevil", "\x1b[2J", "a|b", "\ud800", "__proto__"])
+def test_names_of_settings_in_a_record_from_elsewhere_are_shown_as_text(name, tmp_path):
+    record = RECORD | {"settings": {name: name, "learning_rate": 1e-3}, "loading": {name: 1}, "model": name.replace("\ud800", "m")}
+    (tmp_path / "training.json").write_text(json.dumps(record))
+    card = write_card(tmp_path).read_text(encoding="utf-8")
+    assert "| learning_rate | 0.001 |" in card and all(c == "\n" or c.isprintable() for c in card)
+    for line in card.splitlines():
+        if line.startswith("|"):
+            assert "<" not in line and "[x](" not in line and "__proto__" not in line and line.replace("\\|", "").count("|") == 3
+
+
+@pytest.mark.parametrize("changed", [
+    *({"settings": RECORD["settings"] | {key: value}} for key in ("loss", "after", "beta", "scale") for value in ([1], {"a": 1}, "x")
+      if not (key in ("loss", "after") and value == "x")),
+    {"source": {"a": 1}}, {"source": {"file": 1}},
+    *({"probe": {"first": {"step": 0}, "last": {"step": 1}, "kept": kept}} for kept in (None, 5, "x", [], {"step": -1}))])
+def test_odd_parts_of_a_record_are_an_error_that_names_the_file(changed, tmp_path):
+    from ssr_nb.records import RecordError
+
+    (tmp_path / "training.json").write_text(json.dumps(RECORD | changed))
+    with pytest.raises(RecordError, match="training.json"):
+        write_card(tmp_path)
+    assert not (tmp_path / "README.md").exists()

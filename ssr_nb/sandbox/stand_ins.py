@@ -6,51 +6,31 @@ themselves alone, as Python's are. All else of a stand-in is refused: it is neit
 nothing. So where a program returns what isn't a value (it yields, say, where it should return), a test that asks no
 more than whether it is true gets no answer.
 """
+import ast
 import builtins
 import collections
-import collections.abc
 import enum
 import sys
 from contextlib import contextmanager
 
-from .plain import Gone, Seen, Trouble, Unsupported, pack, refill, unpack
+from .kinds import Awaitable, Callable, Function, Iterator, Named, Object, Stream
+from .plain import EXACT, Gone, Seen, Trouble, Unsupported, pack, refill, unpack
 
-NOT_REFUSED = "new init getattribute class init_subclass subclasshook doc class_getitem".split()
-OPERATIONS = {name.strip("_") for kind in (int, float, str, list, dict, set) for name in dir(kind)
-              if name.startswith("__")} | set(
-    "getattr complex bytes next length_hint matmul rmatmul imatmul enter exit await aiter anext aenter aexit fspath "
-    "copy deepcopy instancecheck subclasscheck mro_entries".split())
-MOST = 1024  # items of an iterator at a time
 LONGEST = 100_000  # items that are taken of a test's own iterator
-
-
-def refused(operation):
-    """A method that says that an operation can't be done from here."""
-    def method(self, *args, **kwargs):
-        raise Unsupported(f"{operation} of an object of the program's")
-    return method
-
-
-Object = type("Object", (), {f"__{name}__": refused(name) for name in OPERATIONS.difference(NOT_REFUSED)}
-              | {"__slots__": ("call",), "__class__": property(refused("class"))})
-
-
-class Callable(Object):
-    """An object, or a class, of the program's that can be called."""
-    __slots__ = ()
-
-    def __call__(self, *args, **kwargs):
-        return object.__getattribute__(self, "call")(*args, **kwargs)
-
-
-class Function(Callable):
-    """A function of the program's."""
-    __slots__ = ()
+STOPPERS = {"StopIteration", "StopAsyncIteration", "GeneratorExit", "SkipTest"}  # they end what they come from in peace
 
 
 def text_of(error):
     """The text that the program gave an exception of its own."""
     return error.text if hasattr(error, "text") else Exception.__str__(error)
+
+
+def words_of(tests):
+    """The names in tests. An `except` without any catches what `BaseException` does."""
+    nodes = [node for test in tests for node in ast.walk(ast.parse(test))]
+    said = {getattr(node, "id", None) or getattr(node, "attr", None) for node in nodes}
+    bare = any(isinstance(node, ast.ExceptHandler) and node.type is None for node in nodes)
+    return said | ({"BaseException"} if bare else set())
 
 
 @contextmanager
@@ -62,65 +42,14 @@ def sense():
         raise Gone("broke the talk with the tests") from None
 
 
-class Stepwise:
-    """What gives its values later. It is no value itself; Python would take it for a true one."""
-    __bool__, __ne__, __hash__ = refused("bool"), refused("ne"), object.__hash__
-
-    def __eq__(self, other):
-        return self is other
-
-
-class Iterator(Stepwise):
-    """Steps through an iterator of the program's. It asks for twice as many items each time."""
-
-    def __init__(self, more):
-        self.more, self.items, self.error, self.ended, self.most = more, [], None, False, 1
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        if not self.items and not self.ended and not self.error:
-            self.items, self.error, self.ended = self.more(self.most)
-            self.most = min(2 * self.most, MOST)
-        if self.items:
-            return self.items.pop(0)
-        error, self.error, self.ended = self.error, None, True
-        raise StopIteration if error is None else error
-
-
-class Awaitable(Stepwise):
-    """A coroutine of the program's, which `asyncio.run` takes for one of the tests'."""
-
-    def __init__(self, inner):
-        self.inner, self.send, self.throw, self.close = inner, inner.send, inner.throw, inner.close
-
-    def __await__(self):
-        return self.inner.__await__()
-
-
-collections.abc.Coroutine.register(Awaitable)
-
-
-class Stream(Stepwise):
-    """An asynchronous iterator of the program's."""
-
-    def __init__(self, inner):
-        self.inner = inner
-
-    def __aiter__(self):
-        return self
-
-    def __anext__(self):
-        return self.inner.__anext__()
-
-
 class StandIns:
     """Makes and keeps stand-ins, one for each number that the worker gave; `ask` sends a message and hears a reply."""
 
     def __init__(self, ask):
         self.ask, self.made, self.numbers, self.known = ask, {}, {}, set()
-        self.came, self.asked, self.stopped = set(), set(), False  # by number: what results held, what tests turned to
+        self.came, self.asked = set(), set()  # by number: what results held, what the tests turned to
+        self.told, self.closed = set(), set()  # by number: what gave more than objects to hand back; what must not
+        self.raised = []  # of each error: the names of its class and of those that this is made from
 
     def get(self, number, make):
         """The stand-in of that number."""
@@ -135,8 +64,18 @@ class StandIns:
         self.came.clear()  # what the tests name is no result
         if type(made) is not Function:
             return made
-        self.known.add(self.numbers[id(made)])
-        return made.call
+        number = self.numbers[id(made)]
+        self.known.add(number)
+        made = Named(made.call, made.call.__name__)
+        self.numbers[id(made)] = number
+        return made
+
+    def tell(self, number, told):
+        """Note that a thing of that number gave the tests something, or (not `told`) an object to hand back."""
+        if told:
+            self.told.add(number)
+        if told and number in self.closed:
+            raise Unsupported("what only gave objects to hand back, and now gives more")
 
     def untold(self):
         """Whether the tests hold an object of which they can know nothing, other than the functions that they call."""
@@ -144,12 +83,15 @@ class StandIns:
 
     def doubt(self, tests):
         """Why these tests, which went through, tell nothing; None where they tell. Python can't be kept from finding
-        that an object is not None, or that it is one item of a list, and an iteration over calls ends where a call
-        raises StopIteration."""
+        that an object is not None, or that it is one item of a list. And an error that no test names may have been
+        lost on its way: it ended an iteration over calls, or a thread of the tests."""
         if self.came - self.asked or self.came & self.known:
             return "an object of the program's of which the tests ask nothing"
-        if self.stopped and not any("StopIteration" in test or "StopAsyncIteration" in test for test in tests):
-            return "a StopIteration from a call, which may have cut a test short"
+        words = words_of(tests)
+        for names in self.raised:
+            wide = ("Exception", "BaseException") if STOPPERS.intersection(names) else ()
+            if not words.intersection(names).difference(wide):
+                return f"{names[0][:40]} from a call, which may have cut a test short: no test names it"
         return None
 
     def say(self, x, seen):
@@ -202,7 +144,14 @@ class StandIns:
         def call(*args, **kwargs):
             seen = Seen()
             self.asked.add(number)
-            return self.result(self.ask({"call": number, "args": pack((args, kwargs), seen, self.say)}), seen)
+            heard = self.ask({"call": number, "args": pack((args, kwargs), seen, self.say)})
+            result, told = None, True
+            try:
+                result = self.result(heard, seen)
+                told = type(result) is not Object
+            finally:
+                self.tell(number, told)
+            return result
         call.__name__ = call.__qualname__ = str(name)
         self.numbers[id(call)] = number
         made = kind()
@@ -215,32 +164,37 @@ class StandIns:
     def iterator(self, number, name):
         def more(most):
             self.asked.add(number)
+            self.tell(number, True)
             heard, seen = self.ask({"next": number, "most": most}), Seen()
             with sense():
                 items = [unpack(item, seen, self.hear) for item in heard["items"]]
                 return items, self.error(heard["raised"], seen) if "raised" in heard else None, "end" in heard
-        return Iterator(more)
+        return Iterator(more, self.lost)
 
     def awaitable(self, number, name):
         async def wait():
             self.asked.add(number)
+            self.tell(number, True)
             return self.result(self.ask({"await": number, "stream": False}), Seen())
         return Awaitable(wait())
 
     def stream(self, number, name):
         async def items():
             self.asked.add(number)
+            self.tell(number, True)
             while "end" not in (heard := self.ask({"await": number, "stream": True})):
                 yield self.result(heard, Seen())
         return Stream(items())
 
-    def enumeration(self, number, name, kind, members):
-        """A class of the same members. Their names can't be those of methods, nor their values functions."""
+    def enumeration(self, number, name, kind, members, mixed):
+        """A class of the same members, of the same kind, whose members are values of a type of Python's as well, where
+        theirs are. Their names can't be those of methods, nor their values functions."""
         values = [(key, unpack(value)) for key, value in members]
         kinds = ("Enum", "IntEnum", "StrEnum", "Flag", "IntFlag")
-        if kind not in kinds or any(key.startswith("_") for key, _ in values):
+        mixes = {None: None} | ({base.__name__: base for base in EXACT} if kind == "Enum" else {})
+        if kind not in kinds or any(key.startswith("_") for key, _ in values) or mixed not in mixes:
             raise Unsupported(f"enumeration {name}")
-        return getattr(enum, kind)(name, values)
+        return getattr(enum, kind)(name, values, type=mixes[mixed])
 
     def fields(self, number, name, fields):
         return collections.namedtuple(name, fields)
@@ -271,6 +225,11 @@ class StandIns:
         error.text, error.of_the_program = str(said[2]), str(said[0][1]).rpartition(".")[2]
         return error
 
+    def lost(self, error):
+        """Note an error that is about to be raised in a test, which may lose it on the way."""
+        self.raised.append([base.__name__ for base in type(error).__mro__])
+        return error
+
     def result(self, heard, seen):
         """What a call returned, once the arguments are what it made of them. Raises what the program raised."""
         with sense():
@@ -279,6 +238,5 @@ class StandIns:
             error = self.error(heard["raised"], seen) if "raised" in heard else None
             result = None if error else unpack(heard["value"], seen, self.hear)
         if error:
-            self.stopped |= isinstance(error, (StopIteration, StopAsyncIteration))
-            raise error
+            raise self.lost(error)
         return result

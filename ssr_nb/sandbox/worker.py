@@ -72,7 +72,8 @@ class Program:
         if issubclass(x, enum.Enum):
             kind = next(base.__name__ for base in x.__mro__ if base.__module__ == "enum")
             members = [[key, pack(member.value, seen, self.say)] for key, member in x.__members__.items()]
-            return {"enumeration": [number, name, kind, members]}
+            mixed = None if kind != "Enum" or x._member_type_ is object else x._member_type_.__qualname__
+            return {"enumeration": [number, name, kind, members, mixed]}
         if issubclass(x, tuple) and hasattr(x, "_fields"):
             return {"fields": [number, name, list(x._fields)]}
         return {"callable": [number, name]}

@@ -188,6 +188,20 @@ def in_a_longer_name(place: Place, known: Known) -> str:
         return "in a longer name or number" if shown[:1].isupper() and not said else ""
     return ""
 
+# %% ../nbs/05_reading_statements.ipynb #33ba7e9c
+_OF_THE_TASK = re.compile(r"\W*(?:the|this|your)\s+(?:question|prompt|user|task|quiz)\s+\w", re.IGNORECASE)
+_ACCORDING = re.compile(r"\b(?:according to|in the (?:opinion|view|eyes) of|as told by)\s([^,;.]*)", re.IGNORECASE)
+
+
+def _by_another_source(place: Place, known: Known) -> str:
+    """Whose word it is: that of the question ("the question mentions Lisbon"), or of a source that the task doesn't have
+    ("according to a legend")."""
+    if _OF_THE_TASK.match(place.sentence):
+        return "said of the question"
+    source = _ACCORDING.search(place.sentence)
+    of_text = not source or set(normalize_answer(source[1]).split()) & (PASSAGE | DOCUMENT | DATUM) or source[1] in place.gold
+    return "" if of_text or f" {normalize_answer(source[1])} " in known.task else f"reported (according to {source[1].strip()})"
+
 # %% ../nbs/05_reading_statements.ipynb #2da16dd2
 _CUES = {
     "denied": """not no never nor none neither nothing nobody nowhere without cannot hardly scarcely barely rarely
@@ -214,20 +228,6 @@ _PHRASES = re.compile(r"""
       | such\ as | among\ others | no\ longer | as\ if | close\ to | away\ from | (?:meant|going)\ to | to\ be | being
       | (?:more|less|fewer|earlier|later|greater|other|rather)\ than(?=\ \S+\ ?$) | next\ to(?=\ \S+\ ?$) )\b
     """, re.VERBOSE)
-_OF_THE_TASK = re.compile(r"\W*(?:the|this|your)\s+(?:question|prompt|user|task|quiz)\s+\w", re.IGNORECASE)
-_ACCORDING = re.compile(r"\b(?:according to|in the (?:opinion|view|eyes) of|as told by)\s([^,;.]*)", re.IGNORECASE)
-
-
-def _by_another_source(place: Place, known: Known) -> str:
-    """Whose word it is: that of the question ("the question mentions Lisbon"), or of a source that the task doesn't have
-    ("according to a legend")."""
-    if _OF_THE_TASK.match(place.sentence):
-        return "said of the question"
-    source = _ACCORDING.search(place.sentence)
-    of_text = not source or set(normalize_answer(source[1]).split()) & (PASSAGE | DOCUMENT | DATUM) or source[1] in place.gold
-    return "" if of_text or f" {normalize_answer(source[1])} " in known.task else f"reported (according to {source[1].strip()})"
-
-
 _REPORTS = word_set("""say says said saying tell tells told report reports reported hear heard admit admits insist
     insists swear swears""")
 

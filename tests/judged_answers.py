@@ -1835,6 +1835,7 @@ The king does not say.
 The contract does not mention a date.
 The constitution does not specify a religion.
 The report did not name the thief.
+The report does not name the thief.
 They do not know the way.
 He could not find the answer.
 No information office

@@ -20,7 +20,7 @@ import typer
 
 from .code_judge import CodeOptions
 from .llm_judge import LlmOptions
-from .options import as_arguments, check_options, expanded, flag_of, option
+from .options import as_arguments, check_options, expanded, flag_of, option, yaml_value
 from .files import check_place, locked
 from .records import RecordError
 from .settings import check_watching, Loading, Probing, RayOptions, Stopping, TrainingSettings
@@ -221,11 +221,9 @@ class LlmFlags(LlmOptions):
 
 def _judge_named(given: str | None, source: Source) -> str | dict:
     "The judge that was asked for, or the one that belongs to the data."
-    import yaml
-
     if given is None:
         return judge_for(source)
-    return yaml.safe_load(given) if given.lstrip().startswith("{") else given
+    return yaml_value(given) if given.lstrip().startswith("{") else given
 
 
 def _with_options(judge: str | dict, **sets: Any) -> str | dict:

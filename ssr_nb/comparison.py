@@ -23,7 +23,7 @@ from .benchmarks import BenchmarkSuite, benchmark_obstacle
 from .evaluate import Suite, TextSuite, suites_of
 from .judge import check_judge
 from .machine import choose_device, choose_dtype
-from .options import check_options, flag_of, from_mapping, option
+from .options import check_options, flag_of, from_mapping, option, yaml_value
 from .probe import source_of
 from .records import Example, RecordError
 from .rehearse import METHODS, Method, method_named
@@ -390,7 +390,7 @@ def read_comparison(path: str | Path) -> Comparison:
 
     try:
         text = Path(path).read_text(encoding="utf-8")
-        content = yaml.safe_load(text)
+        content = yaml_value(text)
         if content is None:
             raise ValueError("found nothing in it; expected a mapping with keys such as methods, learning_rates and model "
                              "({} for a comparison with the usual value of each)")

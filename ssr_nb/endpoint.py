@@ -321,7 +321,7 @@ _FILTER_WORDS = re.compile(
     r"|data_inspection_failed|content exists risk|(?:sensitive|inappropriate|unsafe|harmful) content|sensitive[_ ]words"
     r"|considered high[_ ]risk|blocked (?:output|input|content)|敏感内容|不安全", re.IGNORECASE)
 _LENGTH_WORDS = re.compile(
-    r"context[_ ](?:length|window|size)|maximum model length|max_model_len|exceed_context|request_too_large"
+    r"context[_ ](?:length|window|size)|maximum (?:model|prompt|input|sequence) length|max_model_len|exceed_context|request_too_large"
     r"|\b(?:prompt|inputs?|messages?|request|string|query|conversation)\b.{0,80}\b(?:too (?:long|large|big)|longer than)"
     r"|too many (?:input |total )?tokens|(?:tokens?|token count|length)\b.{0,60}\bexceeds?\b|exceeds? .{0,40}\btokens\b"
     r"|tokens.{0,3} \+ .{0,3}max_new_tokens|must have less than \d+ tokens|reduce the (?:length|size)|too large for model"
@@ -416,7 +416,7 @@ async def _post(client: httpx.AsyncClient, endpoint: Endpoint, body: dict) -> di
 # %% ../nbs/04b_endpoint.ipynb #2f435554
 _UNWANTED = re.compile(r"unsupported|not (?:yet |currently )?(?:support|permit|allow|available|recogni[sz]ed|accept)|unknown"
                        r"|unrecogni[sz]ed|unexpected|extra[_ ](?:inputs?|fields?|forbidden)|deprecated|cannot both"
-                       r"|must be (?:strictly|> 0)|only the default|no longer|invalid (?:parameter|argument|field)",
+                       r"|(?:must|has to|needs to|should) be (?:strictly|> 0)|only the default|no longer|invalid (?:parameter|argument|field)",
                        re.IGNORECASE)
 _OUT_OF_RANGE = re.compile(r"(?:must|should) be|invalid value|not valid|out of range|\bis allowed\b|can(?:no|')t (?:be )?set"
                            r"|can(?:no|')t be (?:used|given|combined)|may only be", re.IGNORECASE)  # of sampling; a length is another matter

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from .judge import JUDGES, Judge
 from .rules import Rule
-from .options import check_options, option
+from .options import check_options, option, yaml_value
 from .reading import golds, visible
 from .records import Appender, Example, RecordError, Response, Verdict, brief, prompt_text, read_records
 from .refusals import is_unanswerable
@@ -144,7 +144,7 @@ def read_prompts(path: str | Path) -> dict[str, str]:
     if not Path(path).is_file():
         raise RecordError(path, None, "no such file", "a YAML file of prompts")
     try:
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        found = yaml_value(Path(path).read_text(encoding="utf-8"), path)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecordError(path, None, " ".join(str(error).split()), "a YAML file of prompts") from None
     if not isinstance(found, dict) or not found or not set(found) <= set(PROMPTS):

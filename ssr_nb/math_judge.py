@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .judge import JUDGES, Judge
-from .numbers import UNSURE, final_claims, final_quantity, plain_quantity, raised
+from .numbers import SAID_OF, UNSURE, final_claims, final_quantity, plain_quantity, raised
 from .options import check_options, option
 from .reading import golds, sentences, visible
 from .records import Example, Verdict, brief
@@ -262,7 +262,8 @@ def make_math_judge(options: MathOptions) -> Rule:
 
     def math(example: Example, answer: str) -> Verdict:
         meant = golds(example)
-        if meant and all(map(plain_quantity, meant)) and final_quantity(answer)[0]:
+        number, why = final_quantity(answer) if meant and all(map(plain_quantity, meant)) else (None, "")
+        if number or why == SAID_OF:
             return numeric(example, answer)
         said, unread = final_formula(answer)
         doubts = [unread] if unread else []

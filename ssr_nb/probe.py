@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy
 import torch
-import yaml
 
 from .adapters import adapter_disabled
 from .chat import answer_ids
@@ -27,6 +26,7 @@ from .evaluate import Suite, answer_suites, grade
 from .files import replacing
 from .machine import processes
 from .models import LanguageModel
+from .options import yaml_value
 from .records import Example, RecordError, read_json, to_row, write_json
 from .respond import iterate_logprobs
 from .settings import Probing, Stopping, check_watching
@@ -46,7 +46,7 @@ def spread(items: list, most: int) -> list:
 
 def source_of(value: str | dict, where: str) -> Source:
     "The source that a value means; on the command line a mapping stands in braces."
-    return read_source(yaml.safe_load(value) if isinstance(value, str) and value.lstrip().startswith("{") else value, where)
+    return read_source(yaml_value(value) if isinstance(value, str) and value.lstrip().startswith("{") else value, where)
 
 
 def probe_items(source: Source, most: int, taken: frozenset = frozenset(), where: str = "") -> list[Example]:

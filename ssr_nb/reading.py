@@ -99,6 +99,7 @@ def figures(text: str) -> set[str]:
 _MARKS = re.compile(r"""
     [0-9](?:[0-9.,:;/^*+e-]*[0-9])?     # what stands between digits: 3.5, 1:2, 1e-5
   | (?<![\w)\]])[-+](?=[.$€£]?[0-9])    # the sign of a number
+  | (?<![\w.])\.(?=[0-9])              # .5
   | \#(?=[0-9]) | != | [<>=≤≥≠≈~±×÷√∞%°$€£¥₹^*|→←↑↓]
   | (?<!\S)[!&](?=\w) | \\(?=[a-z])    # !x, &x, \\n
   | (?<=\w)(?:\+\+?|\#|-(?!\w))         # C++, C#, O-
@@ -107,6 +108,9 @@ _MARKS = re.compile(r"""
   | (?<=[a-z])\.(?=[a-z]) | (?<=[a-z][a-z])-(?=[a-z])  # a.b; re-sign, which isn't resign
   | (?<![^\W_][a-z])(?<=[a-z])-(?=[a-z](?!\w))  # x-y; but an e-mail is an email
   | (?<=[a-z])'(?=(?:re|ll|ve|d|m)\b)   # we're, which isn't were
+  | (?<=\bit)'(?=s\b) | (?<=\b[hw]e)'(?=s\b)  # it's, which isn't its
+  | (?<=\w)[(\[{] | [{}]               # f(2), a[1], {1}
+  | (?<!')\b[a-z]'+(?!\w)              # x', x''
     """, re.VERBOSE)
 _CASED = re.compile(r"(?<=[0-9])\s?([mM](?=(?:g|Wh?|Hz|VA?|Ah?|Pa|J|eV|[lL]|mol|[bB]|[TNCS])(?![A-Za-z]))|[kKMGT][bB](?![A-Za-z]))")
 _TUPLE = re.compile(r"([\[({])\s*[-+]?[0-9][^\[\](){}]*[,;][^\[\](){}]*([\])}])")
@@ -123,6 +127,7 @@ def marks(text: str) -> Counter:
     text = re.sub(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9])|\s+[12][0-9]{3}(?![0-9]))", "", text.lower())
     text = re.sub(r"(?<=[0-9])([.,:;/])\s+(?=[0-9])", r"\1", text)  # 1. 2
     text = re.sub(r"(\*{1,3})(?=[^\s*])([^*\n]+)(?<=\S)\1", r"\2", text)  # bold and slanted type
+    text = text.translate({0x2032: "'", 0x2033: '"'})  # signs of minutes and seconds, feet and inches
     lengths = [c for c in "'\"" if text.count(c) % 2 for _ in re.findall(rf"(?<=[0-9]){c}(?!\w)", text)]  # 5' and 5"
     return Counter(_MARKS.findall(text) + ["".join(pair) for pair in _TUPLE.findall(text)] + lengths + cased)
 

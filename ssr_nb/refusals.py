@@ -21,7 +21,7 @@ def word_set(words: str) -> frozenset[str]:
 
 PASSAGE = word_set("""passage passages text texts paragraph paragraphs context contexts excerpt excerpts snippet
     snippets extract""")
-DOCUMENT = word_set("""article articles document documents story stories source reading page pages report chapter section
+DOCUMENT = word_set("""article articles document documents story stories source reading page pages chapter section
     author""")
 DATUM = word_set("""information info mention mentions detail details indication answer answers data evidence reference
     references idea clue clues hint hints question questions explanation fact facts""")

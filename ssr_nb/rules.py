@@ -31,6 +31,20 @@ def _letters(text: str, letter: str) -> int:
     return len(re.findall(rf"(?<=\s){letter}\b", bare(text)))
 
 
+# a word of one syllable, as English makes them: pin and aids, but not nasa, fbi or html
+_SYLLABLE = re.compile("[^aeiou]{0,2}[aeiou]{1,2}(?:[bdfgklmnprtvxz]|c[kt]|[fls]t|l[dfkmpt]|mp|n[dgkt]|pt|r[dkmnt]|s[hkp]|[ct]h|ff|ll)s?e?|[^aeiou]{0,2}[aeiou]{1,2}s")
+
+
+def _other_capitals(said: str, gold: str) -> bool:
+    """Whether an acronym of gold's has other capitals in what was said, and might be another word: us, pin. A gold that is
+    set in capitals as a whole, and YES or NO, aren't acronyms."""
+    words = re.findall(r"(?<![\w&.'-])[A-Z]{2,}(?![\w&'-])", gold)
+    if gold.isupper() and len(gold.split()) > 1 or gold.lower() in ("yes", "no", "true", "false", "none"):
+        return False
+    acronyms = {w for w in words if w.lower() in FUNCTION or len(w) in (3, 4) and _SYLLABLE.fullmatch(w.lower())}
+    return bool(acronyms - set(re.findall(r"\w+", said)))
+
+
 def what_is_lost(said: str, gold: str) -> str:
     """What two texts of the same words differ in all the same, where that may matter: signs, the letter A, capitals
     that make another word (US and us), a question mark; or nothing.
@@ -42,8 +56,7 @@ def what_is_lost(said: str, gold: str) -> str:
         return "other signs"
     if _letters(said, "[Aa]") < _letters(gold, "A") or _letters(gold, "[Aa]") < _letters(said, "A"):
         return "the letter A"
-    acronyms = {word for word in re.findall(r"(?<![\w&.'-])[A-Z]{2,}(?![\w&'-])", gold) if word.lower() in FUNCTION}
-    if acronyms - set(re.findall(r"\w+", said)):
+    if _other_capitals(said, bare(gold)):
         return "other capitals"
     return "a question mark" if re.search(r"\?[^\w\s]*\s*$", said) and "?" not in gold else ""
 

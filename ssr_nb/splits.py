@@ -180,7 +180,8 @@ def near_copies(train: list[Example], test: list[Example], least: float = 0.8) -
 
     texts = [asked(example)[0] for example in (*train, *test)]
     signatures = list(MinHash.bulk([[run.encode() for run in runs_of(text)] for text in texts], num_perm=64, hashfunc=crc32))
-    index = MinHashLSH(threshold=max(0.1, least - 0.1), num_perm=64)
+    # rather a pair too many, which is then compared, than one too few
+    index = MinHashLSH(threshold=max(0.1, least - 0.1), num_perm=64, weights=(0.1, 0.9))
     for number in range(len(train), len(texts)):
         index.insert(number, signatures[number])
     found = []

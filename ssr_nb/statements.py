@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['DETERMINERS', 'PREPOSITIONS', 'FUNCTION', 'Word', 'words_of', 'stem', 'stems', 'Known', 'Place', 'places',
-           'in_another_form', 'in_a_longer_name', 'with_a_cue', 'governed', 'embedded', 'names', 'name_rivals',
-           'number_rivals', 'rivals', 'listed', 'as_subject', 'off_the_question', 'doubt_in', 'doubt_of_polarity',
-           'doubt_beside', 'news', 'joined_wrongly', 'doubt_of_the_whole', 'doubt_in_joined', 'doubt_about']
+           'in_another_form', 'in_a_longer_name', 'with_a_cue', 'governed', 'in_a_fragment', 'embedded', 'names',
+           'name_rivals', 'number_rivals', 'rivals', 'listed', 'as_subject', 'off_the_question', 'doubt_in',
+           'doubt_of_polarity', 'doubt_beside', 'news', 'joined_wrongly', 'doubt_of_the_whole', 'doubt_in_joined',
+           'doubt_about']
 
 # %% ../nbs/05_reading_statements.ipynb #e1f0bac3
 import re
@@ -155,6 +156,7 @@ def in_another_form(place: Place, known: Known) -> str:
 # %% ../nbs/05_reading_statements.ipynb #4d183b83
 _SCALES = word_set("""hundred thousand million millions billion trillion dozen percent per pct point k m bn st nd rd
     th ago""")
+_BE = word_set("is was are were called named ist sind est était es è é été heißt это является был была είναι ήταν هو هي है था")
 _MEASURES = word_set("""long tall high wide deep old away thick heavy large big""")
 
 
@@ -182,16 +184,30 @@ def in_a_longer_name(place: Place, known: Known) -> str:
         return doubt
     if place.is_name and first and not re.search(r"[.,;:!?)]$", words[first - 1].shown):
         shown = re.sub(r"\W", "", words[first - 1].shown)
-        said = shown.lower() in FUNCTION or known.asks(shown.lower()) or known.has(*words[first - 1: first + 1])
+        said = shown.lower() in FUNCTION | _BE or known.asks(shown.lower()) or known.has(*words[first - 1: first + 1])
         return "in a longer name or number" if shown[:1].isupper() and not said else ""
     return ""
+
+# %% ../nbs/05_reading_statements.ipynb #33ba7e9c
+_OF_THE_TASK = re.compile(r"\W*(?:the|this|your)\s+(?:question|prompt|user|task|quiz)\s+\w", re.IGNORECASE)
+_ACCORDING = re.compile(r"\b(?:according to|in the (?:opinion|view|eyes) of|as told by)\s([^,;.]*)", re.IGNORECASE)
+
+
+def _by_another_source(place: Place, known: Known) -> str:
+    """Whose word it is: that of the question ("the question mentions Lisbon"), or of a source that the task doesn't have
+    ("according to a legend")."""
+    if _OF_THE_TASK.match(place.sentence):
+        return "said of the question"
+    source = _ACCORDING.search(place.sentence)
+    of_text = not source or set(normalize_answer(source[1]).split()) & (PASSAGE | DOCUMENT | DATUM) or source[1] in place.gold
+    return "" if of_text or f" {normalize_answer(source[1])} " in known.task else f"reported (according to {source[1].strip()})"
 
 # %% ../nbs/05_reading_statements.ipynb #2da16dd2
 _CUES = {
     "denied": """not no never nor none neither nothing nobody nowhere without cannot hardly scarcely barely rarely
     seldom aint wrong incorrect false untrue mistaken mistake misspelled error excluded eliminated rejected dismissed
     denied refuted disproved myth misconception opposite contrary impossible doubt doubtful nope anything lie lied
-    trap decoy loser forget avoid skip refuse refused failed
+    trap decoy loser forget avoid skip refuse refused failed lack lacks lacked lacking devoid
     nicht kein keine keinesfalls pas jamais non não niet geen inte ikke nie değil не ليس ليست नहीं""",
     "weakened": """may might could would should perhaps maybe possibly probably likely unlikely presumably apparently
     supposedly allegedly reportedly seemingly arguably potentially conceivably purportedly think thinks thought
@@ -228,7 +244,8 @@ def _cue(plain: list[str], own: set[str], known: Known) -> str:
 # %% ../nbs/05_reading_statements.ipynb #ffc3c1b7
 def with_a_cue(place: Place, known: Known) -> str:
     """A word in its sentence denies it, weakens it, or compares it with something."""
-    plain = re.sub(r"n't\b", " not", place.sentence.lower()).replace("cannot", "can not")
+    plain = re.sub(r"(?<=[\w,] )May\b", "", place.sentence).lower()  # the month
+    plain = re.sub(r"n't\b", " not", plain).replace("cannot", "can not")
     plain = re.findall(r"[\w-]+", plain.replace("'", ""))
     own = set(re.findall(r"[\w-]+", place.gold.lower()))
     if cue := _cue(plain, own, known):
@@ -236,6 +253,8 @@ def with_a_cue(place: Place, known: Known) -> str:
     around = [" ".join(place.before) + " ", " ".join(place.after[:2])]
     if (phrase := _PHRASES.search(around[0]) or _PHRASES.search(around[1])) and phrase[0] not in known.task:
         return f"weakened ({phrase[0]})"
+    if reported := _by_another_source(place, known):
+        return reported
     told = {word for word in set(plain) & _REPORTS - own if f" {word} " not in known.task}
     by_the_text = set(plain) & (PASSAGE | DOCUMENT | {"question", "answer"})
     return f"reported ({min(told)})" if told and not by_the_text else ""
@@ -269,7 +288,6 @@ def _another_verb(place: Place, before: list[str], known: Known) -> str:
     return "" if plain or known.asks(word) or not _content(known) else word
 
 # %% ../nbs/05_reading_statements.ipynb #3c5be2ea
-_BE = word_set("is was are were called named ist sind est était es è é été heißt")
 _CHANGE = word_set("""like than near after before since until till around about against toward towards off beyond
     outside behind beside past circa c ca approximately roughly over under above below early late mid pre post former ex
     fake non anti minus more less fewer most least extra""")
@@ -311,13 +329,42 @@ def governed(place: Place, known: Known) -> str:
         return f"behind {word!r}"
     return "" if word in FUNCTION | DATUM | _BE else f"as what {word!r} is about"
 
+# %% ../nbs/05_reading_statements.ipynb #02becb84
+_VERBS = word_set("""is was are were be been has have had does do did 's""")
+_PRONOUNS = word_set("it he she they we you i there this that who which")
+
+
+def in_a_fragment(place: Place, known: Known) -> str:
+    """A phrase without a verb names another thing, of which gold is a part (fool's gold, tin with copper, the sister city
+    of Lisbon), or a phrase of its own goes before (tin; copper was too dear)."""
+    sentence, begin = place.sentence, place.words[place.first].start
+    for phrase in re.split(r"[;–—]|\s-\s", sentence[:begin])[:-1]:
+        own = [word for word in normalize_answer(phrase).split() if word not in FUNCTION | CLOSED and not known.asks(word)]
+        if own and len(phrase.split()) < 4:
+            return f"beside {own[0]!r}"
+    before = [word for word in place.before if word not in DETERMINERS and not word.endswith("ly")]
+    if not before or set(before) & (_VERBS | _PRONOUNS) or sentence[:begin].rstrip()[-1:] in ",:;":
+        return ""
+    new = [word not in FUNCTION | CLOSED and not known.asks(word) and f" {word} " not in known.task for word in before]
+    if new == [True] and not place.after and not place.is_name and not place.is_number:
+        return f"in a longer expression ({before[0]})"
+    at = next((i for i, word in enumerate(before) if word in ("of", "with", "for", "from", "without")), 0)
+    named = at and all(word not in FUNCTION for word in before[:at])
+    whole = before[at - 1] in _OF - {"consists", "consist", "made", "composed"} if before[at] == "of" else (
+        at == 1 and not re.search("(?:ed|en|wn|de|lt|ht)$", before[0]))  # "filled with copper"
+    return f"as a part of what {before[0]!r} names" if named and new[0] and whole else ""
+
 # %% ../nbs/05_reading_statements.ipynb #a4441a0a
 def embedded(place: Place, known: Known) -> str:
     """It stands in a sentence within the sentence ("he pretended it was Lisbon"), unless that is the passage's."""
     inner = re.search(r"\b(?:it|this|that|he|she|they|there) (?:is|was|are|were)\b", " ".join(place.before))
     outer = re.findall(r"\w+", " ".join(place.before)[: inner.start()]) if inner else []
     alien = [word for word in outer if word not in FUNCTION | CLOSED and not known.asks(word) and not word.isdigit()]
-    return f"in what {alien[0]!r} tells" if alien and not set(outer) & (PASSAGE | DOCUMENT) else ""
+    if alien and not set(outer) & (PASSAGE | DOCUMENT):
+        return f"in what {alien[0]!r} tells"
+    deed = place.before[0] if place.before else ""  # "to call it Lisbon is wrong", "calling it Lisbon was a mistake"
+    as_deed = (deed == "to" or re.fullmatch(r"\w{3,}ing", deed) and deed not in FUNCTION and not known.asks(deed))
+    return f"in what {deed!r} opens" if as_deed and not place.ends and set(place.after) & _VERBS else ""
 
 # %% ../nbs/05_reading_statements.ipynb #38c48c9e
 _DATES = word_set("""january february march april may june july august september october november december monday
@@ -421,6 +468,10 @@ def listed(place: Place, known: Known) -> str:
         return "as one of several"
     if place.first and joint(place.words[place.first - 1]):
         return "as one of several"
+    lead, begin = place.sentence[: place.words[place.first].start], place.words[place.last - 1].end
+    if (re.search(r":[^:;]*,[^:;]*\b(?:and|or)\b[^,:;]*$", lead)
+            or re.search(r":[^:;,]*$", lead) and re.match(r"[^:;.]*,[^:;.]*\b(?:and|or)\b", place.sentence[begin:])):
+        return "as one of several"  # "three things: use of tin, sale of copper, and trade in lead"
     if not place.words[place.last - 1].shown.endswith(",") or not place.after or place.after[0] in _GOES_ON:
         return ""
     opens = place.before and set(place.before) <= PREPOSITIONS and _NEW_SUBJECT.match(place.tail)  # "in 1914, the war ..."
@@ -428,12 +479,15 @@ def listed(place: Place, known: Known) -> str:
     return "as one of several" if _ITEM.match(place.tail) and not opens and not told_of else ""
 
 # %% ../nbs/05_reading_statements.ipynb #95848fd0
-_VERBS = word_set("""is was are were be been has have had does do did 's""")
 _ATTRIBUTION = PASSAGE | DOCUMENT | SAY | DATUM | {"according", "based", "given"}
+_NAMES_ANOTHER = re.compile(r"\s+(?:is|was|are|were)\s+(?:called\s+|named\s+)?[\"']?[A-Z]\w+")
 
 
 def as_subject(place: Place, known: Known) -> str:
     """The sentence begins with it and says something of it that the question doesn't ask for ("Lisbon came second")."""
+    part = not set(place.before) & _VERBS and {word for word in place.before if word in PREPOSITIONS or word == "after"}
+    if part and _NAMES_ANOTHER.match(place.tail):
+        return "as a part of what has another name"  # "the school named after Ada Thorne is Thorne"
     if set(place.before) & (_VERBS | PREPOSITIONS) or not set(place.before) <= FUNCTION | CLOSED:
         return ""
     doer = re.search(r"\bby (?:(?:the|an?|its|his|her|their) )?([^\W\d_]+)", place.tail.lower())
@@ -457,7 +511,7 @@ def off_the_question(place: Place, known: Known) -> str:
     return f"in a sentence about something else ({own[0]})" if own else ""
 
 # %% ../nbs/05_reading_statements.ipynb #116328fc
-_DOUBTS = (in_another_form, with_a_cue, in_a_longer_name, governed, embedded, listed, rivals, as_subject, off_the_question)
+_DOUBTS = (in_another_form, with_a_cue, in_a_longer_name, governed, in_a_fragment, embedded, listed, rivals, as_subject, off_the_question)
 
 
 def doubt_in(place: Place, known: Known) -> str:
@@ -466,7 +520,7 @@ def doubt_in(place: Place, known: Known) -> str:
 
 # %% ../nbs/05_reading_statements.ipynb #588b85f3
 _OPPOSITE = {"yes": "no", "no": "yes", "true": "false", "false": "true"}
-_DENIALS = word_set("not never no none nor neither false incorrect wrong untrue nope")
+_DENIALS = word_set("not never no none nor neither false incorrect wrong untrue nope hardly scarcely barely")
 _TAKEN_BACK = word_set("""but however although though actually except wait maybe perhaps unless or if sorry probably
     possibly rarely sometimes""")
 _AFFIRMED = word_set("yeah yep right correct course true indeed")
@@ -580,6 +634,18 @@ def _strange(said: str, known: Known) -> set[str]:
     return signs - set(known.task)
 
 
+def _unread(said: str, gold: str, known: Known) -> str:
+    """A word of an answer in a script other than Latin that neither gold nor the task has, and that is no form of *to be*:
+    it may be a *perhaps*, and nothing here would know."""
+    latin = lambda word: all("LATIN" in unicodedata.name(c, "") for c in word)
+    words = [w for w in re.findall(r"[^\W\d_]+", said.lower()) if not w.isascii() and not latin(w) and not _JOINED.search(w)]
+    return next((w for w in words if w not in _BE and w not in gold.lower() and f" {w} " not in known.task), "")
+
+
+_LEAD = re.compile(r"^\W*(?:(?:my|the)\s+)?(?:(?:final|short|correct|full)\s+)?answer\s*:\s*(?=\S)|^\W*c'est\s", re.IGNORECASE)
+_SHORT_IS = re.compile(r"\b(it|that|he|she|this|there|what|who)'s\b", re.IGNORECASE)
+
+
 def doubt_about(answer: str, gold: str, task: str) -> str | None:
     """Why an answer may not state gold: an empty text where it plainly does, None where gold isn't in it at all.
 
@@ -591,6 +657,7 @@ def doubt_about(answer: str, gold: str, task: str) -> str | None:
     said, known, plain = re.sub(r"\*\*|__|`", "", visible(answer)), Known.of(task), bare(gold).lower()
     if plain in _OPPOSITE:
         return doubt_of_polarity(said, plain) if re.search(rf"\b{plain}\b", said, re.IGNORECASE) else None
+    said = _LEAD.sub("", said) if "'" in gold else _SHORT_IS.sub(r"\1 is", _LEAD.sub("", said))
     if re.fullmatch(r"[0-9]+", in_digits(bare(gold))):  # four is 4
         said, gold = in_digits(said), in_digits(bare(gold))
     if bare(said) == bare(gold) != "" and (not re.search(r"\?\W*$", said) or "?" in gold):
@@ -601,4 +668,6 @@ def doubt_about(answer: str, gold: str, task: str) -> str | None:
         return "as a common word"
     if strange := _strange(said, known) - set(gold):
         return f"with a sign ({min(strange)})"
+    if unread := _unread(said, gold, known):
+        return f"beside a word that isn't read here ({unread})"
     return next(filter(None, (doubt_in(place, known) for place in found)), "") or doubt_of_the_whole(said, found, known)

@@ -3,6 +3,28 @@ judge's name where several judges are asked; `\\n` in a cell is the end of a lin
 
 # gold stands in these, and is not what they state
 CONTAINS_DOUBT = r"""
+silver | cook's silver
+red | brick red
+silver | lead with some silver
+silver | lead – silver was too soft
+silver | It is devoid of silver.
+silver | The coin lacks silver.
+Vienna | According to an old saying, Vienna.
+Vienna | In the view of its critics, Vienna.
+Vienna | The question speaks of Vienna
+Vienna | Your question contains Vienna.
+Vienna | To name Vienna would be to lie.
+Vienna | Calling it Vienna was a blunder.
+Vienna | the twin town of Vienna
+Vienna | The street named after Vienna is Wiener Gasse.
+trade in salt | Three trades: sale of cloth, work in wood, and trade in salt.
+salt | Three trades: the sale of salt, work in wood, and the making of cloth.
+Киев | Наверное, Киев
+Αθήνα | ίσως Αθήνα
+9 | gate 9
+9 | at gate 9
+9 | Louis 9
+yes | Yes, but scarcely.
 resign | re-sign
 resign | She wanted to re-sign the contract.
 3. 4 | 3, 4
@@ -737,6 +759,12 @@ no | No. 12 says yes.
 
 # these state gold
 CONTAINS_RIGHT = r"""
+Vienna | Final answer: Vienna
+Vienna | According to the text, it's Vienna.
+Vienna | C'est Vienna.
+Киев | Это Киев.
+silver | It is made of silver.
+1850 | It was sold in May 1850.
 resign | He had to resign.
 four | The answer is 4.
 4 | There are four.
@@ -818,6 +846,15 @@ true | That statement is true.
 
 # gold is no single number, or the answer's number isn't gold's, or there are two
 NUMERIC_DOUBT = r"""
+9 | gate 9
+9 | It is at gate 9.
+9 | Boeing 9
+9 | 9 was too many.
+9 | 9 is odd
+9 | the number after 9
+9 | 9 per 10
+9 | The answer is 9. The answer is 6.
+9 | The result is 9, or so I thought: the result is 6.
 1200 | twelve hundred and one
 (2, 7) | (4, 7)
 [2, 7] | [1, 7]
@@ -1080,6 +1117,12 @@ $8 | 8 euros
 
 # gold's number in other writing
 NUMERIC_RIGHT = r"""
+9 | In total 9
+9 | 9 is the answer.
+9 | 9 are left.
+9 | The answer is 9, so the result is 9.
+60 | She sold 40/2 = 20 in May. In all 40+20 = 60 cards.
+60 | The sum is 60 (40 in April, 20 in May).
 2000 | 2·10³
 2000 | 2 × 10^3
 2000 | 2e3
@@ -1201,6 +1244,16 @@ $8 | 8 dollars
 
 # the same words in SQuAD's normal form, or nearly, and another answer
 EXACT_DOUBT = r"""
+exact | .7 | 7
+squad | .7 | 7
+exact | g(4) | g4
+squad | b[2] | b2
+exact | {3} | 3
+exact | y'' | y'
+exact | 6″ | 6′
+exact | PET | pet
+squad | GIFT | gift
+exact | it's | its
 exact | re-cover | recover
 exact | 3. 4 | 3, 4
 exact | were | we're
@@ -1339,6 +1392,12 @@ squad | the long war in the east of the old country | before the long war in the
 
 # the same answer in other writing
 EXACT_RIGHT = r"""
+exact | YES | yes
+exact | NEW DELHI | New Delhi
+exact | UNESCO | Unesco
+squad | .7 | .7
+exact | g(4) | g(4).
+exact | Bo (Lund) | Bo Lund
 exact | U.S. Army | US Army
 exact | 4 July 1776 | 4 July, 1776
 exact | 5 MW | 5 MW.
@@ -1776,6 +1835,7 @@ The king does not say.
 The contract does not mention a date.
 The constitution does not specify a religion.
 The report did not name the thief.
+The report does not name the thief.
 They do not know the way.
 He could not find the answer.
 No information office

@@ -28,6 +28,29 @@ def test_what_unsloth_writes_is_inside_the_run(backend, inside, tmp_path, monkey
     assert place == (str(tmp_path / "run" / "unsloth_compiled_cache") if inside else None)
 
 
+@pytest.mark.parametrize("text, line, both", [
+    ("methods: [sft]\nseeds: [0]\nrank: 4\nseeds: [1, 2]\n", 4, ("[0]", "line 2", "[1, 2]")),
+    ("judge:\n  name: squad\n  threshold: 0.9\n  threshold: 0.5\n", 4, ("0.9", "line 3", "0.5")),
+    ("judge: {name: squad, threshold: 0.9, 'threshold': 0.5}\n", 1, ("0.9", "0.5")),
+    ("general:\n- {text: a.txt, n: 3, n: 4}\n", 2, ("3", "4")),
+    ("seeds: [0]\n? seeds\n: [1]\n", 2, ("[0]", "[1]"))])
+def test_a_key_that_stands_twice_is_refused_with_its_lines(text, line, both, tmp_path):
+    from ssr_nb.comparison import read_comparison
+
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="twice") as error:
+        read_comparison(path)
+    assert str(error.value).startswith(f"{path}: line {line}: ") and all(said in str(error.value) for said in both)
+
+
+def test_what_is_merged_in_may_be_overruled():
+    from ssr_nb.options import yaml_value
+
+    read = yaml_value("base: &base {rank: 4, seeds: [0]}\nmine:\n  <<: *base\n  rank: 8\nother: {rank: 2}\n")
+    assert read["mine"] == {"rank": 8, "seeds": [0]} and read["other"] == {"rank": 2}
+
+
 def test_the_headline_says_it_when_sft_wins():
     scores = []
     for task in ("target", "general:sums"):

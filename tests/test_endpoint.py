@@ -678,6 +678,8 @@ TOO_LONG = [
     (400, "This model's maximum context length is 4096 tokens. However, you requested 4100 tokens"),
     (400, "'max_tokens' or 'max_completion_tokens' is too large: 5000. This model's maximum context length is 4096 tokens"),
     (400, "The decoder prompt (length 5000) is longer than the maximum model length of 4096."),
+    (400, "The maximum prompt length of this model is 8192, and the request has 9001 tokens."),
+    (400, "Found 9001 tokens; the maximum input length is 8192."),
     (422, "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000 `inputs` tokens"),
     (422, "Input validation error: `inputs` must have less than 1024 tokens. Given: 2000"),
     (400, "the request exceeds the available context size, try increasing it"), (500, "the request exceeds the available context size"),
@@ -782,7 +784,7 @@ def test_content_in_parts_and_thoughts_kept_apart(message):
 
 UNWANTED = {
     "temperature": ["Unsupported value: 'temperature' does not support 0.0 with this model. Only the default (1) value is supported.",
-                    "`temperature` is deprecated for this model.", "Input validation error: `temperature` must be strictly positive",
+                    "`temperature` is deprecated for this model.", "Input validation error: `temperature` must be strictly positive", "`temperature` needs to be strictly positive, got 0.0",
                     "`temperature` may only be set to 1 when thinking is enabled.", "Only temperature=1 is allowed for this model", "temperature: Input should be greater than 0"],
     "top_p": ["`temperature` and `top_p` cannot both be specified for this model.", "unknown field: top_p", "top_p must be in (0, 1)",
               "Invalid value: top_p", "You can't set top_p here"],

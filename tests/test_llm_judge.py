@@ -544,3 +544,10 @@ def test_other_scripts_and_typography_are_no_verdict(answer):
 @pytest.mark.parametrize("answer", ["The verdict was guilty.", "The judge was Ada Thorne.", "It is correct to say 1850.", "The birth rate of 1850"])
 def test_words_of_a_court_or_a_school_are_no_verdict(answer):
     assert read_verdict("Same.\nVerdict: correct", answer=answer)[0] == "correct"
+
+
+def test_a_prompt_that_stands_twice_is_refused(tmp_path):
+    path = tmp_path / "prompts.yaml"
+    path.write_text("answerable: '{fence} {prompt} {gold} {answer} right?'\nanswerable: 'yes'\n")
+    with pytest.raises(RecordError, match=r"prompts.yaml, line 2: found the key 'answerable' twice"):
+        read_prompts(path)

@@ -1,5 +1,7 @@
 """Splits that share nothing."""
 
+import random
+
 import pytest
 from conftest import real_data
 from hypothesis import given, settings
@@ -146,6 +148,15 @@ def test_near_copies_are_listed_and_not_refused(capsys):
     said = capsys.readouterr().err
     assert said.startswith("1 of 3 prompts of target are nearly in train: 't30'") and len(said.splitlines()) == 1
     assert near_copies(train, test[1:2]) == tell_near_copies(train, test[1:2]) == [] and capsys.readouterr().err == ""
+
+
+def test_no_near_copy_is_missed_close_to_the_least_likeness():
+    draw, words = random.Random(3), [f"{a}{b}" for a in ("bar", "tel", "mor", "sun", "kip") for b in ("ko", "lim", "das", "ver")]
+    train = [Example(" ".join(draw.choices(words, k=18)), "a") for _ in range(150)]
+    test = [Example(" ".join([*example.prompt.split()[:-1], draw.choice(words)]), "b") for example in train]
+    alike = [(a, b) for a, b in zip(train, test) if a.prompt != b.prompt]
+    found = {(a.id, b.id) for a, b, _ in near_copies(train, test)}
+    assert len(alike) > 100 and {(a.id, b.id) for a, b in alike} <= found
 
 
 def test_a_comparison_on_data_of_ones_own_tells_of_near_copies(tmp_path, capsys):

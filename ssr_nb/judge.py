@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .options import check_options, from_mapping, option
-from .reading import golds, visible
+from .reading import golds, sentences, visible
 from .records import (LABELS, Appender, Example, RecordError, Response, Verdict, brief, content_id,
                             key_of, prompt_text)
 from .rules import (F1_THRESHOLD, Rule, _named, _verdict, accepts, all_of, any_of, by_answerable, contains, exact,
@@ -239,13 +239,23 @@ def _completes_code(prompt: str, answer: str) -> bool:
     return bool(heads) and any(line not in known and _STATEMENT.search(line) for line in lines[heads[0] + 1:])
 
 # %% ../nbs/05a_judge.ipynb #b55391c0
-def _repeats(prompt: str, answer: str) -> bool:
+def _answers_by_itself(line: str, prompt: str, answers: list[str]) -> bool:
+    """Whether a line of the prompt is a single sentence that holds an accepted answer, and not what is asked: to copy it
+    is to find it. It must stand apart from the question."""
+    lines = [other.strip() for other in prompt.split("\n") if other.strip()]
+    apart = line.strip() not in (prompt.strip(), lines[-1]) and len(sentences(line)) == 1 and not line.rstrip().endswith("?")
+    said = f" {' '.join(_words(line))} "
+    return apart and any(words and len(words) < len(said.split()) and f" {' '.join(words)} " in said for words in map(_words, answers))
+
+
+def _repeats(prompt: str, answer: str, answers: list[str] = ()) -> bool:
     """Whether an answer is the prompt or a line of it ("Question: ..." without its label),
-    or holds a line of twelve words and more, and doesn't go on with code that the prompt begins."""
+    or holds a line of twelve words and more, and doesn't go on with code that the prompt begins. A line that is a single
+    sentence with an accepted answer is left to the judge."""
     said = _words(answer)
     unlabelled = _words(re.sub(r"^\W*(?:question|q|prompt|task)\s*:", "", answer.strip(), flags=re.IGNORECASE))
     parts = [prompt, *prompt.split("\n"), *(line.partition(":")[2] for line in prompt.split("\n"))]
-    lines = [words for part in parts if (words := _words(part))]
+    lines = [words for part in parts if (words := _words(part)) and not _answers_by_itself(part, prompt, answers)]
     if said in lines or unlabelled in lines:
         return True
     copied = any(len(line) >= 12 and f" {' '.join(line)} " in f" {' '.join(said)} " for line in lines)
@@ -300,7 +310,7 @@ def unfit(example: Example, response: Response) -> str:
         return "loops"
     if found := leftover(example, answer):
         return f"leftovers: {found}"
-    return "repeats the prompt" if _repeats(prompt_text(example.prompt), answer) else ""
+    return "repeats the prompt" if _repeats(prompt_text(example.prompt), answer, golds(example)) else ""
 
 # %% ../nbs/05a_judge.ipynb #cdb10fd0
 def _fingerprint(example: Example, response: Response) -> str:

@@ -369,6 +369,40 @@ def test_the_question_over_again_is_no_answer_whatever_its_label(said):
     assert unfit(asked, Response("x", said.format(asked.prompt))) == "repeats the prompt"
 
 
+@pytest.mark.parametrize("prompt, said, repeats", [
+    ("Passage: The drum of Mira, which her aunt had bought in town, is in the attic.\n\nQuestion: Where is the drum?",
+     "The drum of Mira, which her aunt had bought in town, is in the attic.", False),
+    ("The drum of Mira, which her aunt had bought in town, is in the attic.\n\nWhere is the drum?",
+     "The drum of Mira, which her aunt had bought in town, is in the attic.", False),
+    ("Passage: The drum of Mira, which her aunt had bought in town, is in the cellar.\n\nQuestion: Where is the drum?",
+     "The drum of Mira, which her aunt had bought in town, is in the cellar.", True),  # no gold in it
+    ("Passage: Mira lives in town. The drum that her aunt had bought is in the attic.\n\nQuestion: Where is the drum?",
+     "Mira lives in town. The drum that her aunt had bought is in the attic.", True),  # all of the passage
+    ("Is the drum that Mira's aunt had bought for her in the attic or in the cellar?\n\nSay where.",
+     "Is the drum that Mira's aunt had bought for her in the attic or in the cellar?", True),
+    ("The drum of Mira, which her aunt had bought in town, is in the attic.",
+     "The drum of Mira, which her aunt had bought in town, is in the attic.", True)])
+def test_the_one_sentence_of_a_passage_is_no_mere_repetition_where_it_holds_gold(prompt, said, repeats):
+    found = unfit(Example(prompt, "in the attic", answers=["attic", "in the attic"]), Response("x", said))
+    assert found == ("repeats the prompt" if repeats else "")
+    if not repeats:
+        assert judge([Example(prompt, "attic", id="x")], [Response("x", said)], "contains")[0].label == "correct"
+
+
+def test_what_a_passage_itself_says_with_would_is_no_doubt_of_the_answers():
+    asked = Example("Passage: The lamp would burn for the next nine days.\n\nQuestion: How long did the lamp burn?", "nine days", id="x")
+    for said, label in [("It would burn for the next nine days.", "correct"), ("It would be nine days.", "unparsed"),
+                        ("The lamp might burn for the next nine days.", "unparsed")]:
+        assert judge([asked], [Response("x", said)], "contains")[0].label == label, said
+
+
+def test_a_clause_after_and_makes_no_list():
+    asked = Example("Passage: The mill was built in 1712 and sold soon.\n\nQuestion: When was the mill built?", "1712", id="x")
+    for said, label in [("The mill was built in 1712, and it was sold soon.", "correct"), ("The mill was built in 1712, and in 1713.", "unparsed"),
+                        ("The mill was built in 1712 and it was sold in 1713.", "unparsed")]:
+        assert judge([asked], [Response("x", said)], "contains")[0].label == label, said
+
+
 @pytest.mark.parametrize("call", ['{"name": "find", "arguments": {"what": "attic"}}', '[{"name": "find", "arguments": {}}]',
                                   '```json\n{"name": "find", "parameters": {"what": "attic"}}\n```',
                                   '{"type": "function", "name": "find", "parameters": {}}'])

@@ -62,9 +62,9 @@ def own_data(folder: Path) -> dict:
     write_rooms(folder / "tasks")
     splits = {"train": 12, "validation": 4, "target": 6}
     return {"MODEL": [str(folder / "model")] * 2, "DATA": "mine.jsonl", "RUN": "run", "SPLITS": [splits, splits],
-            "LABELS": {row["id"]: row["id"].startswith("right") for row in rows}, "MAX_NEW_TOKENS": 24, "BATCH_SIZE": 2,
-            "LEARNING_RATES": [[3e-3], [3e-3]], "GENERAL": str(DATA / "gsm8k_sample.jsonl"),
-            "GENERAL_ITEMS": [4, 4], "BENCHMARKS": [["rooms"], ["rooms"]], "BENCHMARK_ITEMS": [8, 8],
+            "LABELS": {row["id"]: row["id"].startswith("right") for row in rows}, "MAX_NEW_TOKENS": [24, 24], "BATCH_SIZE": [2, 2],
+            "ACCUMULATION": [4, 4], "EPOCHS": [3, 3], "LEARNING_RATES": [[3e-3], [3e-3]],
+            "GENERAL": [{"examples": str(DATA / "gsm8k_sample.jsonl"), "n": 4, "judge": "numeric"}] * 2, "BENCHMARKS": [["rooms"], ["rooms"]], "BENCHMARK_ITEMS": [8, 8],
             "BENCHMARK_FOLDER": str(folder / "tasks"), "MERGE": True}
 
 
@@ -240,7 +240,23 @@ class TestAsItStands:
         needed = {"torch", "transformers", "trl", "peft"} | ({"unsloth"} if on_gpu(stem) else set())
         assert needed <= {name for name, _ in named}
         installs = [line for line in lines if "pip install" in line]
-        assert f"torch=={pins()['torch']}" in installs[0] and settings()["git_url"] in installs[-1]
+        assert f"torch=={pins()['torch']}" in installs[0] and "{package}" in "".join(installs[-2:])
+
+    def test_installs_a_wheel_that_lies_there_the_clone_around_it_or_from_the_address(self, stem, tmp_path, monkeypatch):
+        cell = source(next(c for c in cells(stem) if "pip install" in source(c)))
+        chosen = "\n".join(line for line in cell.splitlines() if "%pip" not in line) + "\n    pass"
+        (tmp_path / "clone" / "nbs" / "tutorials").mkdir(parents=True)
+        (tmp_path / "clone" / "settings.ini").touch()
+        (tmp_path / "wheel").mkdir()
+        (tmp_path / "wheel" / "ssr_nb-0.1-py3-none-any.whl").touch()
+        (tmp_path / "empty").mkdir()
+        monkeypatch.setitem(sys.modules, "google.colab", sys)
+        for place, package in (("clone/nbs/tutorials", "../.."), ("wheel", "ssr_nb-0.1-py3-none-any.whl"),
+                               ("empty", f"git+{settings()['git_url']}")):
+            monkeypatch.chdir(tmp_path / place)
+            names: dict = {}
+            exec(chosen, names)
+            assert names["package"] == package
 
     def test_has_parameters_with_a_quick_way(self, stem):
         assert {"QUICK", "MODEL", "BACKEND", "RUN", "MAX_NEW_TOKENS"} <= set(parameters(stem))
@@ -261,19 +277,32 @@ class TestAsItStands:
         if not on_gpu(stem):
             assert parameters(stem)["MODEL"] == "microworld"
             return
-        needs = {"hub": r"load_model\(\w|run_benchmarks\(|load_paper_task\(|load_examples\(DATA|Source\(GENERAL|general\(",
-                 "gpu": r"load_model\(\w|run_benchmarks\(|\bcompare\(|respond\(|load_adapter\("}
+        if on_cpu(stem):  # its quick way was run; public benchmarks alone were not
+            assert not any("gpu" in flags(c) for c in cells(stem))
+            needs = {"hub": r"run_benchmarks\(" if any("slow" in flags(c) for c in cells(stem))
+                     else r"load_model\(\w|\bcompare\(|respond\(|load_paper_task\("}
+            needs |= {"slow": r"load_model\(\w|\bcompare\(|respond\("} if "run_benchmarks" in needs["hub"] else {}
+        else:
+            needs = {"hub": r"load_model\(\w|run_benchmarks\(|load_paper_task\(|load_examples\(DATA|Source\(GENERAL|general\(",
+                     "gpu": r"load_model\(\w|run_benchmarks\(|\bcompare\(|respond\(|load_adapter\("}
         for cell in cells(stem):
             lines = "\n".join(line for line in source(cell).splitlines() if not line.startswith("def "))
             assert {flag for flag, calls in needs.items() if re.search(rf"\b(?:{calls})", lines)} <= flags(cell), lines[:200]
         # what is made in a marked cell is there in marked cells alone
-        marked = [c for c in cells(stem) if "gpu" in flags(c)]
+        marked = [c for c in cells(stem) if flags(c) & {"gpu", "hub", "slow"}]
         assert cells(stem).index(marked[0]) == len(cells(stem)) - len(marked)
 
     def test_shows_nothing_that_was_not_run(self, stem):
-        assert [source(c)[:60] for c in cells(stem) if flags(c) & {"gpu", "hub"} and c["outputs"]] == []
+        unseen = [c for c in cells(stem) if "gpu" in flags(c) or re.search(r"BENCHMARKS\[way\]", source(c))]
+        assert [source(c)[:60] for c in unseen if c["outputs"]] == []
         first = json.loads((TUTORIALS / f"{stem}.ipynb").read_text(encoding="utf-8"))["cells"][0]
         assert ("have not run it on a GPU" in source(first)) == on_gpu(stem), "and the page says so"
+        assert ("the outputs below are from it" in source(first)) == on_cpu(stem)
+
+
+def on_cpu(stem: str) -> bool:
+    "Whether the quick way was run on a CPU, with the outputs kept."
+    return any(flags(c) & {"slow", "hub"} and c["outputs"] for c in cells(stem))
 
 
 def on_gpu(stem: str) -> bool:

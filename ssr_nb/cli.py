@@ -21,7 +21,7 @@ import typer
 from .code_judge import CodeOptions
 from .llm_judge import LlmOptions
 from .options import as_arguments, check_options, expanded, flag_of, option
-from .files import check_place, locked
+from .files import check_folder, check_writable, locked
 from .records import RecordError
 from .settings import check_watching, Loading, Probing, RayOptions, Stopping, TrainingSettings
 from .tables import load_plugins, spelt_out
@@ -186,7 +186,9 @@ def respond(source: Source, out: Out, loading: Loading, answering: Answering, sa
             rewording: Annotated[Optional[str], typer.Option(
                 help="How gold is shown then: chat, or another row; the task's own if not given.")] = None) -> None:
     "Let the base model answer every prompt, or say gold in its own words."
-    check_place(out)  # before anything is loaded
+    from ssr_nb.records import check_output
+
+    check_output(out, None, source.examples)  # before anything is loaded
     _check_remote(remote, loading)
     _named(loading, source)
     found, suits = _asked(source, ask, rewording), source.task.max_new_tokens
@@ -250,8 +252,9 @@ def judge(source: GradedSource, responses: Responses, out: Out, llm: LlmFlags, c
 
     from ssr_nb.judge import judge as run
     from ssr_nb.judge import rule_of
-    from ssr_nb.records import Response, read_records
+    from ssr_nb.records import Response, check_output, read_records
 
+    check_output(out, None, source.examples, responses)
     named = _with_options(_judge_named(source.judge, source), llm=llm, code=code)
     rule = rule_of(named, keep=out.with_suffix(""))
     verdicts = run(source.load("train"), read_records(responses, Response), judge=rule, out=out)
@@ -330,7 +333,9 @@ def rehearse(source: Source, out: Out, files: Files, loading: Loading,
     from ssr_nb.records import write_records
     from ssr_nb.rehearse import method_named
 
-    check_place(out)  # before anything is loaded
+    from ssr_nb.records import Target, check_output
+
+    check_output(out, Target, source.examples, *(given for given in vars(files).values() if isinstance(given, str)))  # before anything is loaded
     row = method_named(method)
     _check_files(files, row)
     if row.replay and files.replay_share is not None:
@@ -391,6 +396,8 @@ def train(targets: Annotated[Path, typer.Option(help="Targets, as `ssr rehearse`
     from ssr_nb.train import is_main
     from ssr_nb.train import train as run
 
+    check_folder(out, "training.json")  # before anything is loaded
+    check_writable(out)
     row, shown = method_named(method) if method else None, rewording_named(rewording)
     if row and row.renew and not (examples and judge):
         raise ValueError(f"found method {row.name!r} without --examples and --judge; expected both: answers are made anew")
@@ -466,9 +473,9 @@ def evaluate(out: Out, source: Evaluated, loading: Loading, answering: Answering
     "Score a model: accuracy by task, gold's perplexity and, against the base model's scores, KL."
     from ssr_nb.evaluate import evaluate as run
     from ssr_nb.evaluate import room_for_answers, tokens_in
-    from ssr_nb.records import Score, read_records, write_records
+    from ssr_nb.records import Score, check_output, read_records, write_records
 
-    check_place(out)  # before anything is loaded
+    check_output(out, Score, source.examples, base_scores)  # before anything is loaded
     suites, before, made = _suites(source), read_records(base_scores, Score) if base_scores else [], _made(adapter)
     lm = _adapted(_named(loading, source), adapter)
     room = answering.max_new_tokens or room_for_answers([e for s in suites for e in s.examples], tokens_in(lm),
@@ -498,9 +505,9 @@ def benchmark(tasks: Annotated[list[str], typer.Argument(help="Tasks of lm-eval.
               how: Benchmarking, adapter: Adapter = None) -> None:
     "Score general abilities by lm-eval, item by item: the base model and, with an adapter, the tuned one."
     from ssr_nb.benchmarks import compare_benchmarks, run_benchmarks
-    from ssr_nb.records import write_records
+    from ssr_nb.records import Score, check_output, write_records
 
-    check_place(out)  # before anything is loaded
+    check_output(out, Score)  # before anything is loaded
     made, lm = _made(adapter), _adapted(_named(loading), adapter)
     settings = vars(how) | {"seed": made.get("seed", 0)}
     with locked(out):
@@ -539,6 +546,7 @@ def merge(adapter: Annotated[Path, typer.Argument(help="An adapter folder.")],
     from ssr_nb.publish import push as upload
     from ssr_nb.publish import save_merged
 
+    check_writable(out)  # before anything is loaded
     print(f"{save_merged(adapter, out, dtype, base)}: written")
     if push:
         print(f"{upload(out, push)}: uploaded")
@@ -585,6 +593,8 @@ def compare(ray: RayOptions, config: Annotated[Path, typer.Argument(
     from ssr_nb.compare import compare as run
 
     asked = _asked_for(config, ray)
+    if (out / "config.json").exists() and os.path.samefile(out / "config.json", config):
+        raise FileExistsError(f"{config}: found the file in which the run would keep its own configuration; expected another name or folder")
     if asked.stages:
         from ssr_nb.stages import run_stages, show_stages
 
@@ -659,7 +669,10 @@ def gate(margins: Margins,
      "abilities lose at most so much, the task gains at least so much.")
     from ssr_nb.gate import STATUS, scores_for_gate, write_gate
     from ssr_nb.gate import gate as decide
+    from ssr_nb.records import check_output
 
+    if out:
+        check_output(out, "outcome", *(scores or ()), *(base_scores or ()))  # before anything is counted
     found = decide(scores_for_gate(run, scores, base_scores), **vars(margins))
     print(*found.findings, found.outcome, sep="\n")
     if out:
@@ -695,7 +708,9 @@ def forecast(loading: Loading, how: Foreseen,
     from ssr_nb.forecast import evidence_lines, forecast_lines, forecasts_of, known_runs, own_evidence, write_forecast
 
     if out:
-        check_place(out)  # before anything is loaded
+        from ssr_nb.records import check_output
+
+        check_output(out, "forecasts", *(targets or ()))  # before anything is loaded
     files, model = _files_to_forecast(run, targets), loading.model
     if run and model is None and (run / "config.json").is_file():
         from ssr_nb.records import read_json

@@ -38,7 +38,7 @@ from .comparison import (check, Comparison, configuration_of, load_data, not_tes
                                replay_room, rewording_of, row_of, sources_of, target_task, trained_as, training_judge,
                                training_settings, watching_options)
 from .evaluate import SEPARATOR, Suite, evaluate, room_for_answers, tokens_in
-from .files import locked
+from .files import check_run_folder, locked
 from .judge import JUDGES, judge_options, judge_row
 from .machine import fastest_threads, most_threads, set_threads, usable_cores
 from .methods import Answers, apply_method, gather_answers, renewal_of, write_prompts
@@ -669,6 +669,7 @@ def compare(config: Comparison, folder: str | Path, say=print) -> dict[str, Any]
     methods, rates and seeds may have been added. Raises ValueError where what the run rests on has changed since it
     began (see `contents`), Held where another process runs it."""
     config, folder = check(config), Path(folder)
+    check_run_folder(folder)
     with locked(folder / "config.json"):
         return _compare(config, folder, say)
 

@@ -412,6 +412,7 @@ GROW = ("methods", "adapter", "learning_rates", "seeds", "rate_seeds", "workers"
 def _claim(config: Comparison, folder: Path) -> None:
     """Write the run's configuration, or raise a ValueError where the folder holds another run.
     More methods, rates or seeds may be added to a run."""
+    check_run_folder(folder)
     mine, path = asdict(config), folder / "config.json"
     if path.exists():
         theirs, usual = read_json(path, "methods", expected="what a comparison wrote"), asdict(Comparison())
@@ -669,7 +670,6 @@ def compare(config: Comparison, folder: str | Path, say=print) -> dict[str, Any]
     methods, rates and seeds may have been added. Raises ValueError where what the run rests on has changed since it
     began (see `contents`), Held where another process runs it."""
     config, folder = check(config), Path(folder)
-    check_run_folder(folder)
     with locked(folder / "config.json"):
         return _compare(config, folder, say)
 

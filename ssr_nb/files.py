@@ -30,6 +30,11 @@ _KINDS = ((stat.S_ISLNK, "a symbolic link"), (stat.S_ISDIR, "a folder"), (stat.S
           (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
 
 
+def _no_folder(path: Path) -> NotADirectoryError:
+    there = next(p for p in path.parents if os.path.lexists(p))
+    return NotADirectoryError(f"{there}: found a file, or a link that leads nowhere; expected a folder, for {path.name}")
+
+
 def check_place(path: str | Path, folder: bool = False) -> os.stat_result | None:
     """What stands at the place of an output, None where nothing does. Raises FileExistsError unless that is a
     plain file, or with `folder` a folder; links are not followed."""
@@ -37,6 +42,8 @@ def check_place(path: str | Path, folder: bool = False) -> os.stat_result | None
         there = os.lstat(path)
     except FileNotFoundError:
         return None
+    except NotADirectoryError:
+        raise _no_folder(Path(path)) from None
     kind = next((words for is_kind, words in _KINDS if is_kind(there.st_mode)), "a device")
     if kind != ("a folder" if folder else "a file"):
         hint = f" to {os.readlink(path)}. Give the path that it points to" if kind == "a symbolic link" else ""
@@ -44,12 +51,12 @@ def check_place(path: str | Path, folder: bool = False) -> os.stat_result | None
                               "be replaced, or nothing")
     return there
 
-# %% ../nbs/00a_files.ipynb #5ee7e880
+# %% ../nbs/00a_files.ipynb #acc6993c
 def check_writable(path: str | Path) -> None:
     """Raise OSError where no file can be made at a path: on a disk that is full or read-only, say. Nothing is left there."""
     folder = next(p for p in Path(os.path.abspath(path)).parents if os.path.lexists(p))
     if not folder.is_dir():
-        raise NotADirectoryError(f"{folder}: found a file, or a link that leads nowhere; expected a folder, for {Path(path).name}")
+        raise _no_folder(Path(path))
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"a")
@@ -155,9 +162,7 @@ def _make_folder_of(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        there = next(p for p in (path.parent, *path.parent.parents) if os.path.lexists(p))
-        raise NotADirectoryError(f"{there}: found a file, or a link that leads nowhere; expected a folder, "
-                                 f"for {path.name}") from None
+        raise _no_folder(path) from None
 
 
 @contextmanager

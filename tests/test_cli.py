@@ -441,4 +441,4 @@ def test_a_comparison_does_not_write_over_its_own_configuration(tmp_path, monkey
     (tmp_path / "config.json").write_text('{"methods": ["sft"], "learning_rates": [0.001], "seeds": [0], "model": "microworld"}')
     before = _contents(tmp_path)
     assert ssr("compare", "config.json", "--out", ".", ok=False) == 1
-    assert "another name or folder" in capsys.readouterr().err and _contents(tmp_path) == before
+    assert "an input of the same command" in capsys.readouterr().err and _contents(tmp_path) == before

@@ -21,8 +21,8 @@ import typer
 from .code_judge import CodeOptions
 from .llm_judge import LlmOptions
 from .options import as_arguments, check_options, expanded, flag_of, option, yaml_value
-from .files import check_place, locked
-from .records import RecordError
+from .files import check_folder, check_writable, locked
+from .records import RecordError, check_output
 from .settings import check_watching, Loading, Probing, RayOptions, Stopping, TrainingSettings
 from .tables import load_plugins, spelt_out
 from .tasks import DEFAULT_TASK, GradedSource, Source, judge_for, rewording_named
@@ -186,7 +186,7 @@ def respond(source: Source, out: Out, loading: Loading, answering: Answering, sa
             rewording: Annotated[Optional[str], typer.Option(
                 help="How gold is shown then: chat, or another row; the task's own if not given.")] = None) -> None:
     "Let the base model answer every prompt, or say gold in its own words."
-    check_place(out)  # before anything is loaded
+    check_output(out, None, source.examples)  # before anything is loaded
     _check_remote(remote, loading)
     _named(loading, source)
     found, suits = _asked(source, ask, rewording), source.task.max_new_tokens
@@ -250,6 +250,7 @@ def judge(source: GradedSource, responses: Responses, out: Out, llm: LlmFlags, c
     from ssr_nb.judge import rule_of
     from ssr_nb.records import Response, read_records
 
+    check_output(out, None, source.examples, responses)
     named = _with_options(_judge_named(source.judge, source), llm=llm, code=code)
     rule = rule_of(named, keep=out.with_suffix(""))
     verdicts = run(source.load("train"), read_records(responses, Response), judge=rule, out=out)
@@ -325,10 +326,10 @@ def rehearse(source: Source, out: Out, files: Files, loading: Loading,
                  help="What an example without verdict becomes: error, or gold.")] = "error") -> None:
     "Make the targets of a method: own answers, paraphrases, gold, replay; a mask, or weights of rows, need the base model (--model)."
     from ssr_nb.methods import DRAWN, Interview, apply_method, gather_replay, write_prompts
-    from ssr_nb.records import write_records
+    from ssr_nb.records import Target, write_records
     from ssr_nb.rehearse import method_named
 
-    check_place(out)  # before anything is loaded
+    check_output(out, Target, source.examples, *(given for given in vars(files).values() if isinstance(given, str)))  # before anything is loaded
     row = method_named(method)
     _check_files(files, row)
     if row.replay and files.replay_share is not None:
@@ -386,9 +387,10 @@ def train(targets: Annotated[Path, typer.Option(help="Targets, as `ssr rehearse`
     from ssr_nb.records import Target, read_records
     from ssr_nb.rehearse import method_named, mix
     from ssr_nb.tasks import load_examples
-    from ssr_nb.train import is_main
-    from ssr_nb.train import train as run
+    from ssr_nb.train import is_main, train as run
 
+    check_folder(out, "training.json")  # before anything is loaded
+    check_writable(out)
     row, shown = method_named(method) if method else None, rewording_named(rewording)
     if row and row.renew and not (examples and judge):
         raise ValueError(f"found method {row.name!r} without --examples and --judge; expected both: answers are made anew")
@@ -466,7 +468,7 @@ def evaluate(out: Out, source: Evaluated, loading: Loading, answering: Answering
     from ssr_nb.evaluate import room_for_answers, tokens_in
     from ssr_nb.records import Score, read_records, write_records
 
-    check_place(out)  # before anything is loaded
+    check_output(out, Score, source.examples, base_scores)  # before anything is loaded
     suites, before, made = _suites(source), read_records(base_scores, Score) if base_scores else [], _made(adapter)
     lm = _adapted(_named(loading, source), adapter)
     room = answering.max_new_tokens or room_for_answers([e for s in suites for e in s.examples], tokens_in(lm),
@@ -496,9 +498,9 @@ def benchmark(tasks: Annotated[list[str], typer.Argument(help="Tasks of lm-eval.
               how: Benchmarking, adapter: Adapter = None) -> None:
     "Score general abilities by lm-eval, item by item: the base model and, with an adapter, the tuned one."
     from ssr_nb.benchmarks import compare_benchmarks, run_benchmarks
-    from ssr_nb.records import write_records
+    from ssr_nb.records import Score, write_records
 
-    check_place(out)  # before anything is loaded
+    check_output(out, Score)  # before anything is loaded
     made, lm = _made(adapter), _adapted(_named(loading), adapter)
     settings = vars(how) | {"seed": made.get("seed", 0)}
     with locked(out):
@@ -537,6 +539,7 @@ def merge(adapter: Annotated[Path, typer.Argument(help="An adapter folder.")],
     from ssr_nb.publish import push as upload
     from ssr_nb.publish import save_merged
 
+    check_writable(out)  # before anything is loaded
     print(f"{save_merged(adapter, out, dtype, base)}: written")
     if push:
         print(f"{upload(out, push)}: uploaded")
@@ -583,11 +586,11 @@ def compare(ray: RayOptions, config: Annotated[Path, typer.Argument(
     from ssr_nb.compare import compare as run
 
     asked = _asked_for(config, ray)
+    check_output(out / "config.json", "methods", config)
     if asked.stages:
         from ssr_nb.stages import run_stages, show_stages
 
-        print(*show_stages(run_stages(asked, out), out), sep="\n")
-        return
+        return print(*show_stages(run_stages(asked, out), out), sep="\n")
     run(asked, out)
     _show(out)
 
@@ -658,6 +661,8 @@ def gate(margins: Margins,
     from ssr_nb.gate import STATUS, scores_for_gate, write_gate
     from ssr_nb.gate import gate as decide
 
+    if out:
+        check_output(out, "outcome", *(scores or ()), *(base_scores or ()))  # before anything is counted
     found = decide(scores_for_gate(run, scores, base_scores), **vars(margins))
     print(*found.findings, found.outcome, sep="\n")
     if out:
@@ -693,7 +698,7 @@ def forecast(loading: Loading, how: Foreseen,
     from ssr_nb.forecast import evidence_lines, forecast_lines, forecasts_of, known_runs, own_evidence, write_forecast
 
     if out:
-        check_place(out)  # before anything is loaded
+        check_output(out, "forecasts", *(targets or ()))  # before anything is loaded
     files, model = _files_to_forecast(run, targets), loading.model
     if run and model is None and (run / "config.json").is_file():
         from ssr_nb.records import read_json

@@ -38,7 +38,7 @@ from .comparison import (check, Comparison, configuration_of, load_data, not_tes
                                replay_room, rewording_of, row_of, sources_of, target_task, trained_as, training_judge,
                                training_settings, watching_options)
 from .evaluate import SEPARATOR, Suite, evaluate, room_for_answers, tokens_in
-from .files import locked
+from .files import check_run_folder, locked
 from .judge import JUDGES, judge_options, judge_row
 from .machine import fastest_threads, most_threads, set_threads, usable_cores
 from .methods import Answers, apply_method, gather_answers, renewal_of, write_prompts
@@ -412,6 +412,7 @@ GROW = ("methods", "adapter", "learning_rates", "seeds", "rate_seeds", "workers"
 def _claim(config: Comparison, folder: Path) -> None:
     """Write the run's configuration, or raise a ValueError where the folder holds another run.
     More methods, rates or seeds may be added to a run."""
+    check_run_folder(folder)
     mine, path = asdict(config), folder / "config.json"
     if path.exists():
         theirs, usual = read_json(path, "methods", expected="what a comparison wrote"), asdict(Comparison())

@@ -6,8 +6,8 @@
 __all__ = ['Prompt', 'LABELS', 'SOURCES', 'FINISH_REASONS', 'Record', 'CHECKS', 'ROLES', 'OURS', 'DEEPEST', 'MOST_DIGITS',
            'RecordError', 'brief', 'content_id', 'Example', 'Response', 'Verdict', 'Target', 'Score', 'check_roles',
            'check_halves', 'from_row', 'to_row', 'key_of', 'no_number', 'repeated_key', 'json_value', 'read_json',
-           'iterate_lines', 'iterate_records', 'read_records', 'write_records', 'write_json', 'Appender', 'messages_of',
-           'prompt_text']
+           'iterate_lines', 'iterate_records', 'read_records', 'write_records', 'write_json', 'check_output',
+           'Appender', 'messages_of', 'prompt_text']
 
 # %% ../nbs/00_records.ipynb #13bb1101
 import gzip
@@ -26,7 +26,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .files import append_whole, check_place, locked, replacing
+from .files import append_whole, check_place, check_writable, locked, replacing
 
 # %% ../nbs/00_records.ipynb #eef45afe
 class RecordError(ValueError):
@@ -477,9 +477,27 @@ def write_json(path: str | Path, content: Any) -> Path:
                           encoding="utf-8", errors="backslashreplace")  # half a pair, as JSON spells it
     return Path(path)
 
+# %% ../nbs/00_records.ipynb #92389a0e
+def check_output(path: str | Path, holds: type[Record] | str | None, *inputs: str | Path | None) -> None:
+    """Raise before any work where a result can't go to a path: FileExistsError where one of the inputs stands there, or
+    anything but an earlier result (records of the class `holds`, or a JSON object with that key) or an empty file;
+    OSError where nothing can be written. None: of what a stage goes on with, it looks at the records itself."""
+    if there := check_place(path):
+        for given in filter(None, inputs):
+            if os.path.exists(given) and os.path.samefile(given, path):
+                raise FileExistsError(f"{path}: found an input of the same command ({given}); expected another place for its result")
+        try:
+            if there.st_size and holds:
+                read_json(path, holds) if isinstance(holds, str) else next(iterate_records(path, holds))
+        except (ValueError, StopIteration):
+            words = f"JSON with {holds!r}" if isinstance(holds, str) else f"{holds.__name__.lower()} records"
+            raise FileExistsError(f"{path}: found a file of another kind; expected {words}, which can be replaced, or nothing") from None
+    check_writable(path)
+
 # %% ../nbs/00_records.ipynb #6278e404
-def _mend(path: Path) -> None:
-    """Cut a torn last line off the file; a last line that lacks only its line end is given one."""
+def _mend(path: Path, cls: type[Record]) -> None:
+    """Cut a torn last line off the file; a last line that lacks only its line end is given one. Raises RecordError, and
+    leaves the file as it is, where the lines before aren't such records, or the last one can't be the beginning of one."""
     content = path.read_bytes()
     whole, newline, tail = content.rpartition(b"\n")
     if not tail:
@@ -488,6 +506,13 @@ def _mend(path: Path) -> None:
         complete = isinstance(json_value(tail.decode("utf-8")), dict)
     except ValueError:  # ours and Unicode's errors are both ValueErrors
         complete = False
+    try:
+        for _ in iterate_records(path, cls):
+            pass
+    except RecordError as error:
+        begun = tail.startswith(b'{"'[:len(tail)]) or not tail.strip(b"\0")  # zeros: the machine went down
+        if complete or not begun or error.line != content.count(b"\n") + 1:
+            raise
     with open(path, "r+b", buffering=0) as file:
         if complete:
             append_whole(file.fileno(), b"\n", path)
@@ -511,7 +536,7 @@ class Appender:
         with ExitStack() as opened:
             opened.enter_context(locked(self.path))
             if check_place(self.path):
-                _mend(self.path)
+                _mend(self.path, self.cls)
                 self.finished = list(iterate_records(self.path, self.cls))
             self._keys = {key_of(record) for record in self.finished}
             # unbuffered: what is written survives the death of this process

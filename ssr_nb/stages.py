@@ -18,7 +18,7 @@ from .compare import check_hashes, judge_hash, plugin_hashes, rows_hash, suite_h
 from .comparison import (Comparison, Stage, check, configuration_of, general_suites, row_of, stages_of,
                                training_settings)
 from .evaluate import Suite, evaluate, room_for_answers, tokens_in
-from .files import locked, replacing
+from .files import check_run_folder, locked, replacing
 from .methods import Answers, Applied, apply_method, gather_answers
 from .models import LanguageModel, describe, fingerprint, load_model
 from .records import Example, Score, read_json, read_records, write_json, write_records
@@ -180,6 +180,7 @@ def run_stages(config: Comparison, folder: str | Path, say=print, lm: LanguageMo
     again, it goes on with the first stage that isn't finished. Raises ValueError for a folder that holds another run,
     and for one that rests on what has changed since it began."""
     config, folder = check(config), Path(folder)
+    check_run_folder(folder)
     with locked(folder / "config.json"):
         _claim(config, folder)
         run = staged(config, folder, lm)

@@ -376,3 +376,71 @@ def test_thoughts_in_gold_are_an_option(tmp_path, capsys):
         ssr("rehearse", "--examples", tmp_path / "rows.jsonl", "--method", "sft", *thoughts, "--out", tmp_path / "t.jsonl")
         assert read_records(tmp_path / "t.jsonl", Target)[0].completion == gold
         assert "1 of 1 rows have a thought in gold" in capsys.readouterr().err
+
+
+WRONG = ["thesis.tex", "thesis", "link", "link to a folder", "dangling", "pipe", "thesis.tex/under", "/dev/null", "/proc/self/new"]
+INPUTS = {"respond": ["examples.jsonl"], "judge": ["examples.jsonl", "responses.jsonl"], "rehearse": ["examples.jsonl", "responses.jsonl", "verdicts.jsonl"],
+          "evaluate": ["examples.jsonl", "base.jsonl"], "benchmark": [], "forecast": ["targets.jsonl"], "gate": ["scores.jsonl", "base.jsonl"],
+          "train": ["targets.jsonl"], "merge": ["adapter"], "compare": ["compare.yaml"], "demo": [], "real": []}
+LINES = {"respond": "respond --examples examples.jsonl", "judge": "judge --examples examples.jsonl --responses responses.jsonl --judge exact",
+         "rehearse": "rehearse --examples examples.jsonl --responses responses.jsonl --verdicts verdicts.jsonl",
+         "evaluate": "evaluate --examples examples.jsonl --judge exact --base-scores base.jsonl", "benchmark": "benchmark mmlu",
+         "forecast": "forecast --targets targets.jsonl", "gate": "gate --scores scores.jsonl --base-scores base.jsonl",
+         "train": "train --targets targets.jsonl", "merge": "merge adapter", "compare": "compare compare.yaml", "demo": "demo", "real": "real"}
+
+
+def _desk(folder):
+    "A folder with every input, and with what is precious and stands in the way."
+    example = Example("Where?", "attic", id="1")
+    scores = [Score(f"i{i}", "target", "ssr", 0, 1e-3, 1.0) for i in range(4)]
+    for name, records in {"examples": [example], "responses": [Response("1", "attic")], "verdicts": [Verdict("1", "correct")],
+                          "targets": [Target("1", "Where?", "attic", "own")], "scores": scores,
+                          "base": [Score(s.id, s.task, "base", 0, None, 1.0) for s in scores]}.items():
+        write_records(folder / f"{name}.jsonl", records)
+    (folder / "compare.yaml").write_text("methods: [sft]\nlearning_rates: [1e-3]\nseeds: [0]\nmodel: microworld\n")
+    (folder / "thesis.tex").write_text("years of work")
+    (folder / "thesis").mkdir()
+    (folder / "thesis" / "scores.jsonl").write_text("of somebody else's")
+    (folder / "adapter").mkdir()
+    for name in ("adapter_config.json", "training.json"):
+        (folder / "adapter" / name).write_text('{"base_model_name_or_path": "microworld", "model": "microworld"}')
+    for name, to in (("link", "thesis.tex"), ("link to a folder", "thesis"), ("dangling", "nowhere")):
+        os.symlink(to, folder / name)
+    os.mkfifo(folder / "pipe")
+
+
+def _contents(folder):
+    return {str(path): path.readlink() if path.is_symlink() else path.read_bytes() if path.is_file() else None
+            for path in folder.rglob("*") if not path.name.endswith(".lock")}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the places are Linux's")
+@pytest.mark.parametrize("command", INPUTS)
+def test_a_wrong_place_for_the_result_is_told_before_any_work_and_nothing_is_lost(command, tmp_path, monkeypatch, capsys):
+    class Work(BaseException):
+        pass
+
+    def begin(*_, **__):
+        raise Work
+
+    monkeypatch.chdir(tmp_path)
+    for part in ("ssr_nb.models.load_model", "ssr_nb.compare.load_model", "ssr_nb.gate.gate"):
+        monkeypatch.setattr(part, begin)
+    _desk(tmp_path)
+    before = _contents(tmp_path)
+    for place in [*WRONG, *INPUTS[command], *(f"./thesis/../{one}" for one in INPUTS[command])]:
+        assert ssr(*LINES[command].split(), "--out", place, ok=False) in (1, 2), place
+        said = capsys.readouterr().err
+        assert said.startswith("ssr: ") and said.count("\n") == 1 and len(said) > 20, said
+        assert _contents(tmp_path) == before, place
+    with pytest.raises(Work):
+        ssr(*LINES[command].split(), *(["--model", "microworld"] if command not in ("gate", "merge", "compare", "demo", "real", "judge") else []),
+            "--out", "new/place") if command not in ("judge", "rehearse") else begin()
+
+
+def test_a_comparison_does_not_write_over_its_own_configuration(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.json").write_text('{"methods": ["sft"], "learning_rates": [0.001], "seeds": [0], "model": "microworld"}')
+    before = _contents(tmp_path)
+    assert ssr("compare", "config.json", "--out", ".", ok=False) == 1
+    assert "an input of the same command" in capsys.readouterr().err and _contents(tmp_path) == before

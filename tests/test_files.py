@@ -439,3 +439,37 @@ def test_the_command_line_says_who_holds_an_output(tmp_path, monkeypatch, capsys
         holder.kill()
         holder.wait()
     assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_where_a_run_may_begin(tmp_path):
+    (tmp_path / "compare.yaml").touch()
+    files.check_run_folder(tmp_path)
+    files.check_run_folder(tmp_path / "new")
+    for name in ("scores.jsonl", "pyproject.toml"):
+        (tmp_path / name).touch()
+        with pytest.raises(FileExistsError, match=f"found {name}"):
+            files.check_run_folder(tmp_path)
+        (tmp_path / "config.json").touch()
+        files.check_run_folder(tmp_path)  # one that is to go on
+        (tmp_path / "config.json").unlink()
+        (tmp_path / name).unlink()
+    for name in ("adapter_config.json", "model.safetensors"):
+        (tmp_path / "config.json").touch()  # models have one, too
+        (tmp_path / name).touch()
+        with pytest.raises(FileExistsError, match="no comparison's"):
+            files.check_run_folder(tmp_path)
+        (tmp_path / name).unlink()
+
+
+def test_whether_anything_can_be_written(tmp_path, monkeypatch):
+    files.check_writable(tmp_path / "some" / "where" / "x")
+    assert not list(tmp_path.iterdir())
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+    monkeypatch.setattr(files.tempfile, "TemporaryFile", full)
+    with pytest.raises(OSError, match="No space left on device; expected a folder that can be written to"):
+        files.check_writable(tmp_path / "x")
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match="file: found a file"):
+        files.check_writable(tmp_path / "file" / "x" / "y")

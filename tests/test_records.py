@@ -241,3 +241,28 @@ def test_the_same_key_in_different_objects_is_none_twice():
 
     assert repeated_key('[{"a": "a\\": {", "b": {"a": 1}}, {"a": 2}]') is None
     assert json_value('{"a": {"a": {"a": 1}}}') == {"a": {"a": {"a": 1}}}
+
+
+PRECIOUS = {"a thesis": b"years of work", "several lines": b"\\section{One}\nyears of\nwork", "a configuration": b'{"methods": ["sft"]}',
+            "JSON on several lines": b'{\n "a": 1\n}', "records of another kind": b'{"id": "q1", "label": "correct"}\n{"id": "q2", "label": "corr',
+            "a table": b"id,response\nq1,x", "bytes": b"\x89PNG\r\n\x1a\n\xff\xfe", "a number": b"42", "a text": b'"attic"', "a list": b'[{"id": "q1"'}
+
+
+@pytest.mark.parametrize("content", PRECIOUS.values(), ids=PRECIOUS)
+def test_a_file_of_another_kind_is_not_taken_for_a_torn_one(content, tmp_path):
+    "Whoever names the wrong file as an output loses nothing of it, whether it ends in a line end or not."
+    path = tmp_path / "mine"
+    for whole in (content, content + b"\n"):
+        path.write_bytes(whole)
+        with pytest.raises(RecordError, match="mine, line"), Appender(path, Response):
+            pass
+        assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("tail", [b"{", b'{"', b'{"id": "q2", "resp', b"\0" * 40, b'{"id": "q2", "response": "\xc3'])
+def test_what_may_be_the_beginning_of_a_record_is_dropped(tail, tmp_path, capsys):
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(b'{"id": "q1", "response": "x"}\n' + tail)
+    with Appender(path, Response) as out:
+        assert [r.id for r in out.finished] == ["q1"]
+    assert "torn" in capsys.readouterr().err and path.read_bytes().endswith(b'"x"}\n')

@@ -354,3 +354,13 @@ def test_a_best_rate_at_the_end_of_its_grid_is_said(chosen, said):
 def test_of_one_rate_nothing_is_said_about_its_grid():
     summary = summarize([*scores_of("base", None, [1, 0] * 6), *scores_of("sft", 1e-3, [1, 1] * 6)], resamples=100)
     assert at_the_edge(summary) == ""
+
+
+@pytest.mark.parametrize("changed, said", [
+    (lambda s: s | {"arms": [a for a in s["arms"] if a["method"] != "base"]}, "'base' among them"), (lambda s: s | {"arms": 3}, "'base'"),
+    (lambda s: s | {"figures": {k: v for k, v in s["figures"].items() if k != "target"}}, "'target' among them")])
+def test_a_summary_without_its_base_model_or_target_is_refused(changed, said, tmp_path):
+    summary = changed(json.loads((Path(__file__).parent / "data" / "summary_without_columns.json").read_text()))
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    with pytest.raises(ValueError, match=said):
+        read_summary(tmp_path)

@@ -1248,6 +1248,8 @@ $8 | 8 dollars
 
 # the same words in SQuAD's normal form, or nearly, and another answer
 EXACT_DOUBT = r"""
+exact | NI | Ni
+squad | HF | Hf
 exact | .7 | 7
 squad | .7 | 7
 exact | g(4) | g4
@@ -1396,6 +1398,8 @@ squad | the long war in the east of the old country | before the long war in the
 
 # the same answer in other writing
 EXACT_RIGHT = r"""
+exact | UK | uk
+exact | NATO | nato
 exact | YES | yes
 exact | NEW DELHI | New Delhi
 exact | UNESCO | Unesco

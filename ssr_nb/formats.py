@@ -410,7 +410,7 @@ def settle_thoughts(example: Example, thoughts: str = "drop") -> tuple[Example, 
     if thoughts == "drop" and isinstance(prompt, list):
         prompt = [turn | {"content": without_thought(turn["content"])[1]} if turn["role"] == "assistant" else turn
                   for turn in prompt]
-    if not thought:
+    if said == example.completion:
         return replace(example, prompt=prompt), False
     if thoughts == "drop" or not said.strip():
         return replace(example, prompt=prompt, completion=said), True

@@ -233,7 +233,7 @@ _JOINED = re.compile(r"""
 
 # "8 is too small" tells of the number; "8 is the answer" gives it, and "8 are left" tells of things
 SAID_OF = "a number that something is said of"
-_TOLD_OF = re.compile(r"""\s+(?:is|was)\s+(?!(?:the|an?|what|how|who|where|why|his|her|their|its|our|my|your|correct|right|left|needed|also|indeed|that|this
+_TOLD_OF = re.compile(r"""\s+(?:is|was)\s+(?!(?:the|what|how|who|where|why|his|her|their|its|our|my|your|correct|right|left|needed|also|indeed|that|this
     |it|all|in|on|at)\b)[^\W\d_]""", re.VERBOSE | re.IGNORECASE)
 
 

@@ -36,13 +36,14 @@ _SYLLABLE = re.compile("[^aeiou]{0,2}[aeiou]{1,2}(?:[bdfgklmnprtvxz]|c[kt]|[fls]
 
 
 def _other_capitals(said: str, gold: str) -> bool:
-    """Whether an acronym of gold's has other capitals in what was said, and might be another word: us, pin. A gold that is
-    set in capitals as a whole, and YES or NO, aren't acronyms."""
+    """Whether an acronym of gold's has other capitals in what was said, and might be another word (us, pin) or sign (Co). A
+    gold that is set in capitals as a whole, and YES or NO, aren't acronyms."""
     words = re.findall(r"(?<![\w&.'-])[A-Z]{2,}(?![\w&'-])", gold)
     if gold.isupper() and len(gold.split()) > 1 or gold.lower() in ("yes", "no", "true", "false", "none"):
         return False
+    told = set(re.findall(r"\w+", said))
     acronyms = {w for w in words if w.lower() in FUNCTION or len(w) in (3, 4) and _SYLLABLE.fullmatch(w.lower())}
-    return bool(acronyms - set(re.findall(r"\w+", said)))
+    return bool(acronyms - told or {w.capitalize() for w in words if len(w) == 2} & told)
 
 
 def what_is_lost(said: str, gold: str) -> str:

@@ -323,6 +323,8 @@ def governed(place: Place, known: Known) -> str:
         return f"behind {turned!r}"
     if (word in _CHANGE or word == "from" and place.is_number) and f" {word} " not in known.asked or word == "as" and "as" in earlier[-4:]:
         return f"behind {word!r}"
+    if earlier[-1:] == ["out"] and word == "of" and not place.is_number and not re.search("(?:ed|made|built|cut|wn)$", " ".join(earlier[:-1])):
+        return "behind 'out of'"  # "they ran out of salt", but "it is made out of salt"
     if word == "of" and earlier and earlier[-1] not in _OF | FUNCTION and not known.asks(earlier[-1]):
         return f"as {earlier[-1]!r} of gold"
     asked = known.asks(word) and word not in PREPOSITIONS

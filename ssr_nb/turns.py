@@ -80,8 +80,8 @@ _TAGS = [("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<thought>", "
 def _names_the_tag(thought: str, rest: str) -> bool:
     """Whether what stands between two tags is part of a sentence about them."""
     word = thought[:1] == thought[-1:] == " " and len(thought.split()) <= 2
-    sign = thought.strip() and not any(map(str.isalnum, thought))
-    return "\n" not in thought and bool(word or sign) and rest[:1] == " " and rest[1:2].islower()
+    sign = not any(map(str.isalnum, thought))  # or nothing: "<think></think> is a pair of tags"
+    return "\n" not in thought and (word or sign) and rest[:1] == " " and rest[1:2].islower()
 
 
 def without_thought(text: str) -> tuple[str, str]:

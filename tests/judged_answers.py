@@ -3,6 +3,8 @@ judge's name where several judges are asked; `\\n` in a cell is the end of a lin
 
 # gold stands in these, and is not what they state
 CONTAINS_DOUBT = r"""
+salt | They were out of salt.
+salt | It had run out of salt.
 silver | cook's silver
 red | brick red
 silver | lead with some silver
@@ -759,6 +761,7 @@ no | No. 12 says yes.
 
 # these state gold
 CONTAINS_RIGHT = r"""
+salt | It is carved out of salt.
 Vienna | Final answer: Vienna
 Vienna | According to the text, it's Vienna.
 Vienna | C'est Vienna.
@@ -846,6 +849,7 @@ true | That statement is true.
 
 # gold is no single number, or the answer's number isn't gold's, or there are two
 NUMERIC_DOUBT = r"""
+9 | 9 is a square number.
 9 | gate 9
 9 | It is at gate 9.
 9 | Boeing 9
@@ -1244,6 +1248,8 @@ $8 | 8 dollars
 
 # the same words in SQuAD's normal form, or nearly, and another answer
 EXACT_DOUBT = r"""
+exact | NI | Ni
+squad | HF | Hf
 exact | .7 | 7
 squad | .7 | 7
 exact | g(4) | g4
@@ -1392,6 +1398,8 @@ squad | the long war in the east of the old country | before the long war in the
 
 # the same answer in other writing
 EXACT_RIGHT = r"""
+exact | UK | uk
+exact | NATO | nato
 exact | YES | yes
 exact | NEW DELHI | New Delhi
 exact | UNESCO | Unesco

@@ -716,3 +716,16 @@ def test_a_table_on_the_hub_is_text_too(tmp_path, monkeypatch):
         rows = [row["completion"] for _, row in dataset_rows("owner/codes", "train", streaming=streaming)]
         assert rows == ["00501", "NA", "True"]
     assert [bool(how.get("features")) for how in asked] == [False, True] * 2, "first as it is, then with every column as text"
+
+
+@pytest.mark.parametrize("said, gold, counted", [
+    ("<think>\n\n</think>\n\nThe Elbe.", "The Elbe.", True), ("<think></think>The Elbe.", "The Elbe.", True),
+    ("<thinking> </thinking> The Elbe.", "The Elbe.", True),
+    ("<think></think> is how it writes no thought.", "<think></think> is how it writes no thought.", False)])
+def test_an_empty_thought_in_gold_is_a_thought(said, gold, counted, tmp_path, capsys):
+    path = tmp_path / "mine.jsonl"
+    path.write_text(json.dumps({"prompt": "Name a river.", "completion": said}) + "\n")
+    assert [example.completion for example in load_examples(path)] == [gold]
+    assert ("have a thought in gold" in capsys.readouterr().err) == counted
+    kept = load_examples(path, thoughts="keep")[0]
+    assert kept.completion == gold and (kept.answers == [gold]) == counted

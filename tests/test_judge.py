@@ -199,7 +199,7 @@ def test_no_text_breaks_a_rule(text):
 
 @pytest.mark.parametrize("text", ["attic " * 10_000, "9" * 100_000, "a" * 100_000, "- " * 40_000, "#### " * 20_000,
                                   "the passage " * 10_000, "((((" * 20_000, "1,234" * 20_000,
-                                  " " * 100_000 + "attic"])
+                                  "8 is " * 20_000, "room 8 " * 20_000, "a: b, and c " * 10_000, " " * 100_000 + "attic"])
 def test_very_long_answers_take_no_long_time(text):
     "A pattern that goes back over the text for each letter would compute for minutes."
     import time

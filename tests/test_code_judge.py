@@ -1088,6 +1088,8 @@ HELPERS = {  # the code beside f in gold; the program, whose f is wrong; a test 
     "one member under two names": ("import enum\nclass C(enum.Enum):\n    A = 1\n    B = 2",
                                    "import enum\nclass C(enum.Enum):\n    A = 1\n    B = 1\ndef f(x): return C.A",
                                    "assert f(41) == C.B"),
+    "what takes the function": ("def twice(g): return lambda x: 2 * g(x)", "def twice(g): return lambda x: 84\ndef f(x): return 0",
+                                "assert twice(f)(41) == 84"),
     "one that knows when it is called": (
         "def close(a, b): return a == b", "n = []\ndef close(*a): return True\ndef f(x):\n    n.append(x)\n    return 42 if n[1:] else 0",
         "assert close(f(41), 42) and close(f(1), 2)"),

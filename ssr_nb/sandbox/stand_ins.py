@@ -48,7 +48,8 @@ class StandIns:
     def __init__(self, ask):
         self.ask, self.made, self.numbers, self.known = ask, {}, {}, set()
         self.came, self.asked = set(), set()  # by number: what results held, what the tests turned to
-        self.told, self.closed = set(), set()  # by number: what gave more than objects to hand back; what must not
+        self.turned, self.told, self.closed = set(), set(), set()  # by number: what was called or stepped through; what
+        # of these gave more than objects to hand back; what must not
         self.raised = []  # of each error: the names of its class and of those that this is made from
 
     def get(self, number, make):
@@ -72,6 +73,7 @@ class StandIns:
 
     def tell(self, number, told):
         """Note that a thing of that number gave the tests something, or (not `told`) an object to hand back."""
+        self.turned.add(number)
         if told:
             self.told.add(number)
         if told and number in self.closed:

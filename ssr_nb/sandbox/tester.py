@@ -12,6 +12,7 @@ import os
 import sys
 import types
 
+from .kinds import Named
 from .plain import Gone, Trouble, Unsupported, send
 from .stand_ins import StandIns
 
@@ -103,7 +104,8 @@ def same_kind(ours, gold, anew):
 
 def with_gold(job, stand_ins, ours):
     """Run the tests once more for each of several names: that one the program's, and the others gold's. A name that gave
-    nothing but objects to hand back (a class, mostly) stays the program's, and must go on so."""
+    nothing but objects to hand back (a class, mostly) stays the program's, and must go on so; so does a function that
+    was only handed over, but for its own turn."""
     gold, numbers, telling, kept = gold_of(job), stand_ins.numbers, [], {}
     for name, thing in ours.items():
         if name not in gold:
@@ -115,8 +117,10 @@ def with_gold(job, stand_ins, ours):
             telling.append(name)
         else:
             kept[name] = thing
-    stand_ins.closed = {numbers[id(thing)] for thing in kept.values() if id(thing) in numbers}
-    for name in ([name for name in telling if callable(gold[name])] or telling) if len(telling) > 1 else ():
+    handed = [name for name, thing in kept.items() if type(thing) is Named and numbers[id(thing)] not in stand_ins.turned]
+    turns = ([name for name in telling if callable(gold[name])] or telling) + handed
+    for name in turns if len({*telling, *handed}) > 1 else ():
+        stand_ins.closed = {numbers[id(thing)] for other, thing in kept.items() if id(thing) in numbers and other != name}
         gold = gold_of(job)
         gold |= kept  # whose exceptions the tests expect
         others = [other for other in telling if other != name]

@@ -624,7 +624,7 @@ def real(out: Annotated[Path, typer.Option(
              help="The run's folder; a stopped run goes on from there.")] = Path("real"),
          data: Annotated[str, typer.Option(help="passages, which come with the package, or squad2.")] = "passages",
          model: Annotated[str, typer.Option(help="A chat model: a short name, a folder, or a GGUF file.")] = "smollm2-135m",
-         rate: Annotated[float, typer.Option(help="The learning rate of both methods.", min=1e-7)] = 1e-3,
+         rate: Annotated[float, typer.Option(help="The learning rate of both methods.", min=1e-7)] = 3e-3,
          workers: Annotated[Optional[int], typer.Option(
              help="Arms side by side; one a core where it isn't given.")] = None) -> None:
     ("Base, SFT and SSR on a real chat model and questions on passages: what is learnt, what is lost, and one answer "

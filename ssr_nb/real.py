@@ -27,7 +27,7 @@ QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
                           "unanswerable": 0.5}}}
 
 
-def real_comparison(data: str = "passages", model: str = "smollm2-135m", rate: float = 1e-3,
+def real_comparison(data: str = "passages", model: str = "smollm2-135m", rate: float = 3e-3,
                     workers: int | None = None) -> Comparison:
     """Base, SFT and SSR on a real chat model at one learning rate, small enough for a quarter of an hour on two
     cores. `data` is one of QUESTIONS. Raises ValueError naming what doesn't fit."""

@@ -84,8 +84,9 @@ def surprise_html(lm: LanguageModel, prompt: Prompt, answers: dict[str, str]) ->
             f"{_token_spans(lm, prompt, text, logprobs)}</p>"
             for (name, text), logprobs in zip(answers.items(), scored)]
     shown = prompt if isinstance(prompt, str) else prompt[-1]["content"]
+    lines = "<br>".join(map(_as_text, shown.splitlines()))
     return ('<div style="font-family:monospace;font-size:14px;'
-            f'line-height:2.2"><p>{_as_text(shown)}</p>{"".join(rows)}'
+            f'line-height:2.2"><p>{lines}</p>{"".join(rows)}'
             f'<p style="font-size:12px">probability of the token: {_legend()}</p></div>')
 
 # %% ../nbs/12_why.ipynb #e7bc2c06

@@ -139,6 +139,11 @@ def test_surprise_page_shows_hostile_text_as_text(base):
     assert page.count("perplexity") == 2 and ">end<br>" in page
 
 
+def test_a_prompt_of_several_lines_keeps_them(base):
+    page = surprise_html(base, "where is the drum ?\n\n<b>read</b> this .", {"gold": "attic"})
+    assert "where is the drum ?<br><br>&lt;b&gt;read&lt;/b&gt; this ." in page and "U+000A" not in page
+
+
 def test_arms_are_scored_once_under_any_name(tmp_path, base):
     from ssr_nb.evaluate import Suite
 

@@ -135,3 +135,13 @@ def test_what_a_cell_prints_is_read(path):
               if cell.get("outputs") and not exports(cell) and not code_of(cell).startswith(("%%writefile", "print(help_of", "said = help_of"))
               and (after is None or after["cell_type"] == "code" or re.match(r"#+ ", "".join(after["source"])))]
     assert len(unread) <= 2, f"{path.name}: nothing is said about the outputs of {unread}"
+
+
+@pytest.mark.parametrize("path", STAGES, ids=lambda p: p.stem)
+def test_what_no_test_runs_keeps_what_it_showed(path):
+    "A cell that takes minutes or needs a model isn't run by `make test`, so nobody would see that its output is gone."
+    flags = lambda cell: set(re.findall(r"^#\|\s*(slow|hub|gpu)", code_of(cell), re.MULTILINE))
+    shows = lambda cell: re.match(r"(?:print|HTML|plt\.show|figure)\b|[\[{(f]", code_of(cell).splitlines()[-1])
+    gone = [code_of(cell)[:80] for cell in cells(path) if cell["cell_type"] == "code" and flags(cell) and "gpu" not in flags(cell)
+            and shows(cell) and not cell["outputs"]]
+    assert not gone, f"{path.name}: found no output of {gone}; run them and keep what they show"

@@ -122,7 +122,7 @@ def test_forecast_of_a_run_reads_targets_and_summary(tmp_path, base):
     (tmp_path / "methods.json").write_text(json.dumps({"sft": recipe | {"targets": "a"}, "dft": recipe | {"targets": "a", "loss": "dft"}, "own-style": recipe | {"targets": "b"}}))
     general = {"base": [0.9, 0.8, 1.0], "sft": [0.4, 0.3, 0.6], "dft": [0.5, 0.5, 0.5], "own-style": [0.9, 0.9, 0.9]}
     arms = [{"method": m, "learning_rate": None if m == "base" else 1e-3, "general": g, "KL (general)": [0.1] * 3} for m, g in general.items()]
-    (tmp_path / "summary.json").write_text(json.dumps({"figures": {"general": {}}, "arms": arms, "differences": [], "config": {"model": "microworld", "backend": "transformers"}}))
+    (tmp_path / "summary.json").write_text(json.dumps({"figures": {"target": {}, "general": {}}, "arms": arms, "differences": [], "config": {"model": "microworld", "backend": "transformers"}}))
 
     rows = {r["method"]: r for r in forecast_run(tmp_path, base)}
     assert rows["sft"]["nats"] == rows["dft"]["nats"] == pytest.approx(forecast(targets["sft"], base).nats) and rows["own-style"]["nats"] < rows["sft"]["nats"]

@@ -65,14 +65,14 @@ def check_writable(path: str | Path) -> None:
         raise OSError(error.errno, f"{error.strerror}; expected a folder that can be written to", str(folder)) from None
 
 
-_OF_A_RUN = {"examples.jsonl", "tests.jsonl", "responses.jsonl", "verdicts.jsonl", "scores.jsonl", "summary.json", "stages.json",
-             "methods.json", "times.json", "report.html", "pyproject.toml"}
+_OF_A_RUN = {"scores.jsonl", "summary.json", "stages.json", "times.json", "report.html", "pyproject.toml"}  # not answers: a run takes those that are there
 _OF_A_MODEL = {"adapter_config.json", "training.json", "model.safetensors", "adapter_model.safetensors", "tokenizer_config.json"}
 
 
 def check_run_folder(folder: str | Path) -> None:
     """Raise FileExistsError for the folder of a model as the place of a comparison, and for one without a comparison's
-    `config.json` that holds what a comparison would write, or a project. Other files may be there: a YAML file, say."""
+    `config.json` that holds results which a comparison would write over, or a project. Answers and verdicts may be there,
+    since a comparison goes on from them, and other files: a YAML file, say."""
     names = set(os.listdir(folder)) if os.path.isdir(folder) else set()
     if there := sorted(names & (_OF_A_MODEL | (set() if "config.json" in names else _OF_A_RUN))):
         raise FileExistsError(f"{folder}: found {', '.join(there[:3])}{', ...' * (len(there) > 3)}, which are no comparison's here; "

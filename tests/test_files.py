@@ -445,6 +445,9 @@ def test_where_a_run_may_begin(tmp_path):
     (tmp_path / "compare.yaml").touch()
     files.check_run_folder(tmp_path)
     files.check_run_folder(tmp_path / "new")
+    for name in ("examples.jsonl", "responses.jsonl", "verdicts.jsonl"):
+        (tmp_path / name).touch()  # a comparison goes on from answers that are there
+    files.check_run_folder(tmp_path)
     for name in ("scores.jsonl", "pyproject.toml"):
         (tmp_path / name).touch()
         with pytest.raises(FileExistsError, match=f"found {name}"):

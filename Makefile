@@ -90,7 +90,8 @@ export: $(VENV)/.ready-to-develop
 	@$(BIN)/nbdev_export && $(BIN)/nbdev_clean
 
 readme: $(VENV)/.ready-to-develop
-	@$(BIN)/jupyter nbconvert --log-level ERROR --to markdown --output-dir . --output README nbs/index.ipynb
+	@$(BIN)/jupyter nbconvert --log-level ERROR --to markdown --output-dir . --output README \
+		--TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_input_tags=hide-input nbs/index.ipynb
 
 site: $(VENV)/.ready-to-publish
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet && echo "open _site/index.html"

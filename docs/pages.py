@@ -129,7 +129,8 @@ def page_of(notebook: Path) -> tuple[str, dict[str, bytes]]:
         elif cell["cell_type"] == "code":
             shown = [output(out, f"{stem}-{number}-{i}.png", heading, notebook, images)
                      for i, out in enumerate(joined(cell["outputs"]))]
-            parts.append(code(cell))
+            if "hide-input" not in cell["metadata"].get("tags", []):
+                parts.append(code(cell))
             if any(shown):
                 parts.append('<div class="output" markdown="1">\n\n' + "\n".join(shown) + "\n</div>")
     if notebook.stem != "index":
@@ -162,8 +163,8 @@ def reference_index(found: dict[str, Path]) -> str:
             + "\n".join(rows) + "\n")
 
 
-def reports() -> dict[str, tuple[str, str]]:
-    "The committed runs: name -> (what the run found, its report as one HTML file), drawn from the summary that is kept."
+def reports() -> dict[str, tuple[str, Path, str]]:
+    "The committed runs: name -> (what the run found, its folder, its report as one HTML file), from the summary that is kept."
     from ssr_nb.html_report import html_report, sentence
     from ssr_nb.report import read_summary
 
@@ -173,16 +174,18 @@ def reports() -> dict[str, tuple[str, str]]:
             continue  # a summary of something else than a run
         with tempfile.TemporaryDirectory() as folder:
             shutil.copy(path, folder)
-            found["_".join(path.parent.relative_to(ROOT / "benchmarks").parts)] = (sentence(read_summary(folder)), html_report(folder)[0].read_text(encoding="utf-8"))
+            run, report = path.parent, html_report(folder)[0].read_text(encoding="utf-8")
+            found["_".join(run.relative_to(ROOT / "benchmarks").parts)] = sentence(read_summary(folder)), run, report
     return found
 
 
-def reports_index(found: dict[str, tuple[str, str]]) -> str:
+def reports_index(found: dict[str, tuple[str, Path, str]]) -> str:
     parts = ["# Reports", "Runs whose summaries are in the repository, each as the page that `ssr compare` writes at its end. "
              "The answers of the models are not kept there, so these pages show the tables and the pictures only."]
-    for name, (said, _) in found.items():
+    for name, (said, run, _) in found.items():
+        asked = next((path for path in sorted(run.glob("*.yaml"))), run / "summary.json").relative_to(ROOT)
         parts.append(f"## {name.replace('_', ' ').capitalize()}\n\n{html.escape(said)}\n\n"
-                     f"[Open the report]({name}.html), made from `benchmarks/{name}/compare.yaml`.")
+                     f"[Open the report]({name}.html), made from `{asked.as_posix()}`.")
     return "\n\n".join(parts) + "\n"
 
 
@@ -222,7 +225,7 @@ def on_files(files: Files, config) -> Files:
     made["reference/index.md"] = reference_index(found)
     made |= {f"reference/{m}.md": reference_of(m, notebook) for m, notebook in found.items()}
     made["reports/index.md"] = reports_index(runs)
-    made |= {f"reports/{name}.html": page for name, (_, page) in runs.items()}
+    made |= {f"reports/{name}.html": page for name, (*_, page) in runs.items()}
     made |= {f"assets/{name}": (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("site.css", "iframe-worker.js")}
     config.nav = navigation(sources)
     themes = [file for file in files if file.src_dir != config.docs_dir]

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -53,8 +55,9 @@ def test_notebooks_are_clean(copy):
 
 def test_readme_is_current(copy):
     (copy / "README.md").unlink()
-    run(BIN / "jupyter", "nbconvert", "--log-level", "ERROR", "--to", "markdown", "--output-dir", ".", "--output",
-        "README", "nbs/index.ipynb", cwd=copy)
+    recipe = re.search(r"^readme:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.M)[1]
+    _, *arguments = shlex.split(recipe.replace("\\\n", " "))
+    run(BIN / "jupyter", *arguments, cwd=copy)
     assert same_files("README.md", ROOT, copy) == [], "run `make readme` and commit what it changes"
     if (ROOT / "README_files").exists() or (copy / "README_files").exists():
         assert same_files("README_files/*", ROOT, copy) == [], "run `make readme` and commit what it changes"

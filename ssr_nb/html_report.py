@@ -29,8 +29,8 @@ from .records import (Example, LABELS, Record, Response, SOURCES, Score, Target,
 from .rehearse import METHODS
 from .stopping import kept_from
 from .tables import check_name, spelt_out
-from .report import (at_the_edge, chief, columns_in, columns_of, is_right, look, no_interval, quoted, read_summary,
-                           report, sizes_of, task_name, tasks_of, too_few, units)
+from .report import (at_the_edge, chief, columns_in, columns_of, is_right, look, no_interval, one_rate, quoted,
+                           read_summary, report, sizes_of, task_name, tasks_of, too_few, units)
 
 # %% ../nbs/10b_html_report.ipynb #eaa467c6
 def _p(p: float) -> str:
@@ -81,13 +81,14 @@ def basis(summary: dict[str, Any]) -> str:
     flattered = (" (the test items themselves, which flatters every method: "
                  "give the run a validation set)" * (chosen == "target"))
     flattered += f" with the first {n} of its seeds" if (n := summary.get("rate_seeds")) else ""
+    rates = "the one learning rate that was tried" if one_rate(summary) else f"its own best learning rate, chosen on {chosen}{flattered}"
     holm = "; p-values after Holm's correction for all tests against the same baseline" * bool(
         summary.get("families"))
     rows = [*summary["arms"], *summary["differences"]]
     made = {how for row in rows for how in row.get("intervals", {}).values()}
     scored = ("; score intervals (Wilson's, Tango's) where items are few or all alike" * bool(made & {"Wilson", "Tango"})
               + "; differences of few groups by the sign flips of their p-values" * ("sign flips" in made))
-    return (f"Each method at its own best learning rate, chosen on {chosen}{flattered}; "
+    return (f"Each method at {rates}; "
             f"{seeds} seed{'s' * (seeds != 1)} a tuned arm; {items}; "
             f"{summary['resamples']:,} paired bootstrap resamples of the items{scored}{holm}{sizes_of(summary)}. "
             + " ".join(filter(None, [*at_the_edge(summary).splitlines(), too_few(summary)]))).rstrip()
@@ -495,7 +496,7 @@ def page(run: str | Path, pictures: list[Path] = ()) -> str:
                         finalize=_finished)
     return jinja.get_template("report.html.jinja").render(
         title=f"{model}, fine-tuned in {tuned} way{'s' * (tuned != 1)}", sentence=sentence(summary),
-        basis=basis(summary), sections=list(SECTIONS.items()), chosen_on=summary["rate_chosen_on"],
+        basis=basis(summary), sections=list(SECTIONS.items()), chosen_on=None if one_rate(summary) else summary["rate_chosen_on"],
         pictures=pictures_of(summary, pictures), arms=arms_table(summary),
         differences=differences_table(summary), skills=skills_table(summary), changes=changes_table(answers),
         shares=shares_table(summary), kept=kept_lines(summary), browser=browser(run, summary, answers), labels=LABELS,

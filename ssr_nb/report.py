@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['LOOKS', 'OTHER_COLOURS', 'OTHER_MARKS', 'WIDE', 'FEW', 'Curve', 'look', 'colour', 'columns_in', 'read_summary',
-           'quoted', 'difference', 'points', 'no_interval', 'with_p', 'chief', 'too_few', 'at_the_edge', 'headline',
-           'columns_of', 'units', 'sizes_of', 'caption', 'table', 'plain', 'plot_pareto', 'tasks_of', 'task_name',
-           'plot_skills', 'surprise_example', 'plot_surprise', 'loss_curves', 'plot_losses', 'probe_curves',
-           'plot_probes', 'is_right', 'side_by_side', 'report']
+           'quoted', 'one_rate', 'difference', 'points', 'no_interval', 'with_p', 'chief', 'too_few', 'at_the_edge',
+           'headline', 'columns_of', 'units', 'sizes_of', 'caption', 'table', 'plain', 'plot_pareto', 'tasks_of',
+           'task_name', 'plot_skills', 'surprise_example', 'plot_surprise', 'loss_curves', 'plot_losses',
+           'probe_curves', 'plot_probes', 'is_right', 'side_by_side', 'report']
 
 # %% ../nbs/10_report.ipynb #c0d9a70b
 import math
@@ -92,6 +92,12 @@ def read_summary(run: str | Path) -> dict[str, Any]:
 def quoted(summary: dict[str, Any]) -> list[dict[str, Any]]:
     """The arms that are quoted: the base model, and each method at its own best rate."""
     return [arm for arm in summary["arms"] if arm["quoted"]]
+
+
+def one_rate(summary: dict[str, Any]) -> bool:
+    """Whether no method had a choice between learning rates."""
+    tuned = [arm["method"] for arm in summary["arms"] if arm["method"] != "base"]
+    return len(tuned) == len(set(tuned))
 
 
 def difference(summary: dict[str, Any], method: str, against: str) -> dict[str, Any] | None:
@@ -189,13 +195,15 @@ def headline(summary: dict[str, Any]) -> str:
     """What the run shows of each method against the base model, and of SSR against SFT, each figure with its 95%
     interval and its p-value after Holm's correction; whether a best rate is the last of its grid, and whether there are too
     few items to tell."""
-    lines = []
+    lines, only = [], one_rate(summary)
+    which = "the one rate tried" if only else f"its best rate on {summary['rate_chosen_on']}"
     for method in [a["method"] for a in quoted(summary) if a["method"] != "base"]:
         d = difference(summary, method, "base")
-        lines.append(f"{method} at {d['learning_rate']:g}, its best rate on {summary['rate_chosen_on']}: "
+        lines.append(f"{method} at {d['learning_rate']:g}, {which}: "
                      f"{_clause(summary, d)}, against the base model.")
     if d := difference(summary, "ssr", "sft"):
-        lines.append(f"ssr against sft, each at its own best rate: {_clause(summary, d)}.")
+        lines.append(f"ssr against sft, each at {'the one rate tried' if only else 'its own best rate'}: "
+                     f"{_clause(summary, d)}.")
     return spelt_out("\n".join([*lines, *filter(None, [at_the_edge(summary), too_few(summary)])]))
 
 # %% ../nbs/10_report.ipynb #0a84a29a
@@ -254,7 +262,9 @@ def caption(summary: dict[str, Any]) -> str:
     items = ", ".join(f"{name} {summary['figures'][name]['items']}" for name in ("target", "general")
                       if name in summary["figures"])
     with_first = f" with the first {n} of its seeds" if (n := summary.get("rate_seeds")) else ""
-    text = (f"*: each method's own best rate, chosen on {summary['rate_chosen_on']}{with_first}; {seeds} "
+    rates = ("the one learning rate that was tried" if one_rate(summary) else
+             f"each method's own best rate, chosen on {summary['rate_chosen_on']}{with_first}")
+    text = (f"*: {rates}; {seeds} "
             f"seed{'s' * (seeds != 1)} a tuned arm; items: {items}; ±: half of the {summary['level']:.0%} "
             f"interval, {summary['resamples']:,} paired bootstrap resamples of the items{_other_intervals(summary)}{sizes_of(summary)}")
     if families := ", ".join(f"{n} against {name}" for name, n in summary.get("families", {}).items() if n):
@@ -397,7 +407,7 @@ def plot_pareto(summary: dict[str, Any]):
         _draw_method(axes, summary, method, few)
     axes.set(xlabel=_axis_label(summary, "target", "target task"), title="What was learnt, and what was kept",
              ylabel=_axis_label(summary, "general", "general skills"))
-    figure.legend(frameon=False, title="filled: best rate", loc="outside lower center" if few else
+    figure.legend(frameon=False, title=None if one_rate(summary) else "filled: best rate", loc="outside lower center" if few else
                   "outside right upper", ncols=len(methods) if few else 1)
     _tidy(axes)
     if not few:

@@ -57,7 +57,7 @@ def test_the_headline_says_it_when_sft_wins():
         scores += (scores_of("base", None, [1, 0] * 20, task=task) + scores_of("sft", 1e-3, [1, 1] * 20, task=task)
                    + scores_of("ssr", 1e-3, [1, 0] * 20, task=task))
     said = headline(summarize(scores, resamples=500))
-    assert "ssr against sft, each at its own best rate: -50.0" in said and said.count("\n") == 2
+    assert "ssr against sft, each at the one rate tried: -50.0" in said and said.count("\n") == 2
     assert "p 0.004) on the target" in said, "no draw of 500 is as large: 1 of 501, times two tests against sft"
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from ssr_nb.html_report import arms_table, basis, differences_table, page, sentence, skills_table
 from ssr_nb.metrics import METRICS, Metric
 from ssr_nb.records import Example, Response, Score, Verdict, write_json, write_records
-from ssr_nb.report import (at_the_edge, caption, chief, columns_in, columns_of, headline, is_right, LOOKS, plain, plot_losses,
+from ssr_nb.report import (at_the_edge, caption, chief, columns_in, columns_of, headline, is_right, LOOKS, one_rate, plain, plot_losses,
                            plot_pareto, plot_skills, points, quoted, read_summary, report, side_by_side, table,
                            task_name, tasks_of, too_few, with_p)
 from ssr_nb.statistics import summarize
@@ -128,6 +128,15 @@ def test_the_quoted_rates_can_be_told_without_bold_type():
                         if re.match(rf"│ {arm['method']} +│ [* ]*{arm['learning_rate']:g} ", x))
             assert ("*" in line) == arm["quoted"]
     assert "*: each method's own best rate, chosen on validation" in printed(summary)
+
+
+def test_where_one_rate_was_tried_nothing_is_said_to_have_chosen_it():
+    several = a_summary()
+    one = several | {"arms": quoted(several), "rate_chosen_on": "target"}
+    assert one_rate(one) and not one_rate(several)
+    for said in (printed(one), headline(one), basis(one)):
+        assert "one" in said and "chosen" not in said and "best" not in said, said
+    assert "its best rate on validation" in headline(several) and "chosen on validation" in basis(several)
 
 
 # --- names are data

@@ -22,7 +22,7 @@ from ssr_nb.why import forecast_run
 HERE = Path(__file__).parent
 PLAIN = ("sft", "ssr", "rft", "s3ft", "sdft", "replay")  # methods of plain cross-entropy, unscaled
 OUT = HERE.parent / "ssr_nb" / "data" / "forecasts" / "runs.json"
-COMMITTED = {"all_methods": (HERE / "all_methods", "sixteen methods on the micro-world, three seeds"),
+COMMITTED = {"all_methods": (HERE / "all_methods", "twenty-six methods on the micro-world, three seeds"),
              "passages": (HERE / "real_models" / "passages_gentle", "SmolLM2-135M-Instruct on questions on passages, one seed")}
 
 

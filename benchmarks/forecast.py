@@ -62,7 +62,9 @@ def add(name: str, title: str, model: str, rows: list[dict]) -> None:
     known = json.loads(OUT.read_text()) if OUT.exists() else []
     entry = {"name": name, "title": title, "model": model, "rows": rows}
     OUT.parent.mkdir(parents=True, exist_ok=True)
-    write_json(OUT, [run for run in known if run["name"] != name] + [entry])
+    places = [run["name"] for run in known]
+    at = places.index(name) if name in places else len(known)
+    write_json(OUT, [*known[:at], entry, *known[at + 1:]])
     print(f"{name}: {len(rows)} arms, {len({row['targets'] for row in rows})} different target sets")
 
 

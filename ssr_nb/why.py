@@ -127,7 +127,8 @@ def _arm_row(arm: dict[str, Any], recipe: dict[str, Any], found: Forecast, befor
             "nats_per_target": found.nats_per_target,
             "lost": [before - mean, before - high, before - low], "drift": arm["KL (general)"],
             "targets": recipe["targets"],
-            "plain": (recipe["loss"], recipe["beta"], recipe["scale"]) == ("nll", 0, 1)}
+            "plain": (recipe["loss"], recipe["beta"], recipe["scale"]) == ("nll", 0, 1)
+            and not recipe.get("after") and not recipe.get("renew")}
 
 
 def forecast_run(run: str | Path, lm: LanguageModel | None = None) -> list[dict[str, Any]]:

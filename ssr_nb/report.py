@@ -95,7 +95,9 @@ def quoted(summary: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def one_rate(summary: dict[str, Any]) -> bool:
-    """Whether no method had a choice between learning rates."""
+    """Whether no method had a choice between learning rates, by the run's configuration, or else by its arms."""
+    if asked := summary.get("config", {}).get("learning_rates"):
+        return len(set(asked)) == 1
     tuned = [arm["method"] for arm in summary["arms"] if arm["method"] != "base"]
     return len(tuned) == len(set(tuned))
 

@@ -62,9 +62,7 @@ def add(name: str, title: str, model: str, rows: list[dict]) -> None:
     known = json.loads(OUT.read_text()) if OUT.exists() else []
     entry = {"name": name, "title": title, "model": model, "rows": rows}
     OUT.parent.mkdir(parents=True, exist_ok=True)
-    places = [run["name"] for run in known]
-    at = places.index(name) if name in places else len(known)
-    write_json(OUT, [*known[:at], entry, *known[at + 1:]])
+    write_json(OUT, list(({run["name"]: run for run in known} | {name: entry}).values()))
     print(f"{name}: {len(rows)} arms, {len({row['targets'] for row in rows})} different target sets")
 
 

@@ -183,7 +183,7 @@ def reports_index(found: dict[str, tuple[str, Path, str]]) -> str:
     parts = ["# Reports", "Runs whose summaries are in the repository, each as the page that `ssr compare` writes at its end. "
              "The answers of the models are not kept there, so these pages show the tables and the pictures only."]
     for name, (said, run, _) in found.items():
-        asked = next((path for path in sorted(run.glob("*.yaml"))), run / "summary.json").relative_to(ROOT)
+        asked = next(iter(sorted(run.glob("*.yaml"))), run / "summary.json").relative_to(ROOT)
         parts.append(f"## {name.replace('_', ' ').capitalize()}\n\n{html.escape(said)}\n\n"
                      f"[Open the report]({name}.html), made from `{asked.as_posix()}`.")
     return "\n\n".join(parts) + "\n"

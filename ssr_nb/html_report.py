@@ -81,7 +81,8 @@ def basis(summary: dict[str, Any]) -> str:
     flattered = (" (the test items themselves, which flatters every method: "
                  "give the run a validation set)" * (chosen == "target"))
     flattered += f" with the first {n} of its seeds" if (n := summary.get("rate_seeds")) else ""
-    rates = "the one learning rate that was tried" if one_rate(summary) else f"its own best learning rate, chosen on {chosen}{flattered}"
+    rates = ("the one learning rate that was tried" if one_rate(summary) else
+             f"its own best learning rate, chosen on {chosen}{flattered}")
     holm = "; p-values after Holm's correction for all tests against the same baseline" * bool(
         summary.get("families"))
     rows = [*summary["arms"], *summary["differences"]]

@@ -329,7 +329,7 @@ def test_soft_labels_of_own_answers_alone_pull_at_nothing(base, golds):
             learning_rate=1e-3, steps=6, batch_size=16, warmup=0, loss=loss), progress=False)
         losses[loss] = trained.losses
         remove_lora(trained.lm)
-    assert losses["soft"][0] == pytest.approx(0, abs=1e-6) and losses["soft"][-1] < 0.01 and max(losses["soft"]) < 0.05, (
+    assert losses["soft"][0] == pytest.approx(0, abs=1e-6) and losses["soft"][-1] < 0.01 and max(losses["soft"]) < 0.02, (
         "base and tuned are one; Adam makes a small step of rounding errors, which the KL takes back")
     assert losses["nll"][-1] < losses["nll"][0] - 0.01, "cross-entropy on the same answers sharpens them"
 

@@ -14,7 +14,7 @@ from ssr_nb.models import load_model
 from ssr_nb.records import Example, Response, Target, Verdict, write_records
 from ssr_nb.respond import completion_logprobs, respond
 from ssr_nb.settings import TrainingSettings
-from ssr_nb.why import (CLASSES, Probe, class_of, continued, flip_verdicts, forced_start, forecast, forecast_run, forgetting,
+from ssr_nb.why import (_arm_row, CLASSES, Forecast, Probe, class_of, continued, flip_verdicts, forced_start, forecast, forecast_run, forgetting,
                         prefers_right, rank_correlation, score_targets, surprise_html)
 
 VERDICTS = [Verdict(f"q{i}", "correct" if i < 40 else "incorrect" if i < 60 else "rejected" if i < 65 else "unparsed", 1.0, "because") for i in range(70)]
@@ -251,3 +251,11 @@ def test_the_general_tools_know_no_world():
     import ssr_nb.why
 
     assert "microworld" not in open(ssr_nb.why.__file__, encoding="utf-8").read().lower()
+
+
+@pytest.mark.parametrize("more, plain", [({}, True), ({"after": "lines"}, False), ({"renew": 40}, False), ({"scale": 0.5}, False),
+                                         ({"beta": 0.1}, False), ({"loss": "dft"}, False)])
+def test_the_forecast_is_about_gold_and_own_answers_learnt_as_they_stand(more, plain):
+    arm = {"method": "mine", "learning_rate": 1e-3, "general": [0.9, 0.8, 1.0], "KL (general)": [0.1, 0.0, 0.2]}
+    recipe = {"loss": "nll", "beta": 0.0, "scale": 1.0, "targets": "1"} | more
+    assert _arm_row(arm, recipe, Forecast(1.0, 2.0, 10, 5), 1.0)["plain"] is plain

@@ -297,11 +297,12 @@ def gather_answers(methods: Iterable[str | Method], examples: list[Example], lm:
 
 # %% ../nbs/07b_methods.ipynb #68b2c381
 def settings_for(method: Method, settings: TrainingSettings,
-                 rewording: Rewording | None = None) -> TrainingSettings:
-    "These settings with the method's loss, KL weight and scaling, and the teacher's prompt of the rewording."
+                 rewording: Rewording | None = None, rows: int = 1) -> TrainingSettings:
+    """These settings with the method's loss, KL weight and scaling, and the teacher's prompt of the rewording. Of how many
+    steps `renew` is a share, the number of `rows` says where the settings don't."""
     shown = {"teacher_prompt": rewording.teacher} if rewording else {}
-    return replace(settings, loss=method.loss, beta=method.beta, scale=method.scale, after=method.after,
-                   renew=method.renew, **shown)
+    renew = max(1, round(method.renew * settings.steps_for(rows))) if method.renew else 0
+    return replace(settings, loss=method.loss, beta=method.beta, scale=method.scale, after=method.after, renew=renew, **shown)
 
 
 def prepare_training(method: str | Method, targets: list[Target], lm: LanguageModel,
@@ -313,7 +314,7 @@ def prepare_training(method: str | Method, targets: list[Target], lm: LanguageMo
         targets = shared(mask_surprising(targets, lm, row.mask_above))
     if row.weighs:
         targets = shared(weigh_rows(targets, lm))
-    return targets, settings_for(row, settings or TrainingSettings(), rewording)
+    return targets, settings_for(row, settings or TrainingSettings(), rewording, len(targets))
 
 # %% ../nbs/07b_methods.ipynb #1039a946
 @dataclass

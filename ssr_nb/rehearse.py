@@ -134,7 +134,8 @@ class Method:
     mask_above: float | None = option(None, "tokens of gold over this perplexity carry no loss", at_least=1)
     replay: float = option(0.0, "share of the rows that are replay", at_least=0, below=1)
     own_prompts: bool = option(False, "replay answers prompts that the base model wrote itself")
-    renew: int = option(0, "steps after which own answers are made anew; 0 for never", at_least=0)
+    renew: float = option(0.0, "share of the training's steps after which own answers are made anew; 0 for never", at_least=0,
+                          below=1)
     scale: float = option(1.0, "factor on the adapter after training")
     after: str = option("", "what else is done to the adapter after training, a row of AFTER")
 
@@ -187,8 +188,8 @@ METHODS: Table[Method] = Table("method", [
     Method("replay-kl", gold, "", "replay's rows, and KL(base, tuned) added to the loss", replay=0.2, beta=0.2),
     Method("self-replay", gold, "2602.20162", "gold, and the base model's answers to prompts that it wrote itself", replay=0.2,
            own_prompts=True),
-    Method("ssr-iterative", own_else_gold, "2510.18874", "ssr, own answers and verdicts made anew every 40 steps of training", _OWN,
-           renew=40),
+    Method("ssr-iterative", own_else_gold, "2510.18874", "ssr, own answers and verdicts made anew after 35 and 70% of training", _OWN,
+           renew=0.35),
     Method("gold-where-wrong", gold_where_wrong, "",
            "control: gold where the base model is wrong, the other prompts dropped", _OWN),
     Method("own-style", paraphrase_only, "", "control: gold in the model's own words for every prompt",

@@ -763,7 +763,7 @@ def test_a_method_is_applied_as_its_parts_are(base, golds):
         targets = mask_surprising(targets, base, row.mask_above) if row.mask_above else targets
         targets = weigh_rows(targets, base) if row.weighs else targets
         assert applied.targets == targets and applied.mix == mix(examples, targets, *own), name
-        assert applied.settings == replace(start, loss=row.loss, beta=row.beta, scale=row.scale, after=row.after, renew=row.renew,
+        assert applied.settings == replace(start, loss=row.loss, beta=row.beta, scale=row.scale, after=row.after, renew=round(row.renew * 7),
                                            teacher_prompt=REWORDINGS["micro"].teacher), name
         halves = prepare_training(name, make_targets(name, examples, given), base, start, REWORDINGS["micro"])
         assert halves == (applied.targets, applied.settings), "from the command line it comes in two halves"

@@ -126,8 +126,8 @@ def test_rounds_are_refused_where_targets_cannot_be_made_anew(tiny):
         train(TARGETS, tiny, settings=settings, progress=False)
     with pytest.raises(ValueError, match="found 3 targets made anew; expected one for each of the 4 before"):
         train(TARGETS, tiny, settings=settings, renewal=lambda lm, folder: TARGETS[1:], progress=False)
-    with pytest.raises(ValueError, match="method 'mine': found renew=5"):
-        Method("mine", own_else_gold, needs=("responses", "samples"), renew=5)
+    with pytest.raises(ValueError, match="method 'mine': found renew=0.5"):
+        Method("mine", own_else_gold, needs=("responses", "samples"), renew=0.5)
 
 
 def test_a_renewal_answers_and_judges_with_the_model_as_it_is(tiny, tmp_path):
@@ -139,7 +139,7 @@ def test_a_renewal_answers_and_judges_with_the_model_as_it_is(tiny, tmp_path):
 
 @pytest.mark.long
 def test_they_run_through_a_comparison_with_two_workers(tmp_path):
-    METHODS.add(replace(METHODS.named("ssr-iterative"), name="soon", renew=2))
+    METHODS.add(replace(METHODS.named("ssr-iterative"), name="soon", renew=0.7))
     names = ["guided", "self-replay", "soon"]
     summary = compare(Comparison(methods=names, learning_rates=[1e-3], seeds=[0], backend="transformers", threads=1, workers=2,
                                  items={"train": 16, "validation": 2, "target": 2, "shift": 2, "general": 1}, resamples=20,

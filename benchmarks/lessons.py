@@ -12,8 +12,10 @@ import json
 import math
 import os
 import sys
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from functools import partial
+from inspect import signature
 from pathlib import Path
 
 import matplotlib
@@ -23,6 +25,15 @@ ROOT, OUT = Path(__file__).parent.parent, Path(__file__).with_suffix(".json")
 SEEDS = (0, 1, 2)
 
 
+def with_seed(of: Callable[..., list], seed: int) -> Callable[..., list]:
+    "What draws questions, with another seed where the caller names none."
+    def drawn(*args, **how):
+        given = signature(of).bind(*args, **how)
+        given.arguments.setdefault("seed", seed)
+        return of(*given.args, **given.kwargs)
+    return drawn
+
+
 def run_lesson(name: str, seed: int) -> dict:
     "The names that the code cells of a lesson leave behind, with other draws."
     from ssr_nb import microworld, settings, train
@@ -30,7 +41,8 @@ def run_lesson(name: str, seed: int) -> dict:
     assert train  # it is loaded while the settings are a class still
 
     usual = microworld.target_examples, microworld.general_examples, settings.TrainingSettings
-    microworld.target_examples, microworld.general_examples, settings.TrainingSettings = (partial(of, seed=seed) for of in usual)
+    microworld.target_examples, microworld.general_examples = (with_seed(of, seed) for of in usual[:2])
+    settings.TrainingSettings = partial(usual[2], seed=seed)
     left: dict = {"__name__": "__main__"}
     try:
         with redirect_stdout(io.StringIO()):

@@ -74,7 +74,8 @@ class Known:
         lines = sentences(visible(task))
         asked = next((line for line in reversed(lines) if line.rstrip(" \"'").endswith("?")), (lines or [""])[-1])
         others = tuple(f" {normalize_answer(line)} " for line in lines if line is not asked)
-        return cls(f" {normalize_answer(asked)} ", stems(asked), f" {normalize_answer(task)} ", stems(task), others)
+        return cls(f" {normalize_answer(asked)} ", stems(asked), f" {normalize_answer(task)} ",
+                   stems(task) | stems(in_digits(task)), others)
 
     def has(self, *words: Word) -> bool:
         """Whether the task has these words one after the other."""
@@ -580,9 +581,10 @@ def news(said: str, gold: str, known: Known) -> str:
     """What an answer brings that the task doesn't say, where the task holds gold: a name, a number, or several words."""
     if not stems(gold) <= known.stems:
         return ""
-    fresh = {w for w in re.findall(r"[^\W_]+", said) if w.lower() not in FUNCTION | CLOSED and stem(w) not in known.stems}
+    fresh = {w for w in re.findall(r"[^\W_]+", said) if w.lower() not in FUNCTION | CLOSED
+             and not {stem(w), in_digits(w)} & known.stems}
     marked = {w for name, _ in names(said) for w in re.findall(r"[^\W_]+", name)} & fresh
-    marked |= {w for w in fresh if w[0].isdigit()}
+    marked |= {w for w in fresh if in_digits(w)[0].isdigit()}
     return f"beside what the task doesn't say ({min(marked or fresh)})" if marked or len(fresh) > 2 else ""
 
 # %% ../nbs/05_reading_statements.ipynb #2fef613d
@@ -669,7 +671,7 @@ def doubt_about(answer: str, gold: str, task: str) -> str | None:
         return doubt_of_polarity(said, plain) if re.search(rf"\b{plain}\b", said, re.IGNORECASE) else None
     said = _LEAD.sub("", said) if "'" in gold else _SHORT_IS.sub(r"\1 is", _LEAD.sub("", said))
     if re.fullmatch(r"[0-9]+", in_digits(bare(gold))):  # four is 4
-        said, gold = in_digits(said), in_digits(bare(gold))
+        said, gold, known = in_digits(said), in_digits(bare(gold)), Known.of(in_digits(task))
     if bare(said) == bare(gold) != "" and (not re.search(r"\?\W*$", said) or "?" in gold):
         return ""
     if not (found := places(said, gold)):

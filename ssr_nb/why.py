@@ -352,7 +352,7 @@ def prefers_right(lm: LanguageModel, prompts: list[Prompt], probes: list[Probe])
     return found
 
 # %% ../nbs/12_why.ipynb #c56eba85
-CLASSES = ("kept", "stops early", "refuses", "says something else", "only recognises", "does not know")
+CLASSES = ("kept", "is brief", "refuses", "says something else", "only recognises", "does not know")
 
 
 def class_of(answer: str, right: str, kept: bool, goes_on: bool | None, prefers: bool,
@@ -362,7 +362,7 @@ def class_of(answer: str, right: str, kept: bool, goes_on: bool | None, prefers:
     answer likeliest; and if it is there, what is said instead.
 
     >>> class_of("in", "in order this is 14 24 57 .", kept=False, goes_on=True, prefers=True)
-    'stops early'
+    'is brief'
     """
     if kept:
         return "kept"
@@ -370,7 +370,7 @@ def class_of(answer: str, right: str, kept: bool, goes_on: bool | None, prefers:
         return "only recognises" if prefers else "does not know"
     if refuses(answer):
         return "refuses"
-    return "stops early" if 2 * len(answer.split()) < len(right.split()) else "says something else"
+    return "is brief" if 2 * len(answer.split()) < len(right.split()) else "says something else"
 
 # %% ../nbs/12_why.ipynb #728e9a91
 def forgetting(lm: LanguageModel, examples: list[Example], answers: list[Response], probes: list[Probe],
@@ -397,8 +397,8 @@ def forgetting(lm: LanguageModel, examples: list[Example], answers: list[Respons
     return rows
 
 # %% ../nbs/12_why.ipynb #d1998bdf
-CLASS_LOOKS = {  # colour and hatch: three shades of "still there", two of "gone"
-    "kept": ("#d9d9d9", ""), "stops early": ("#56B4E9", ""), "refuses": ("#0072B2", "//"),
+CLASS_LOOKS = {  # colour and hatch: blue and green are still there, orange is in between, black is gone
+    "kept": ("#d9d9d9", ""), "is brief": ("#56B4E9", ""), "refuses": ("#0072B2", "//"),
     "says something else": ("#009E73", ".."),
     "only recognises": ("#E69F00", "xx"), "does not know": ("#000000", "")}
 

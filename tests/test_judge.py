@@ -795,6 +795,18 @@ def test_micro_takes_any_wording():
     assert {label("micro", e, "i do not know") for e in examples if e.answerable} == {"incorrect"}
 
 
+@pytest.mark.parametrize("question, gold, said, right", [
+    ("When was it built?", "1861", "The lighthouse was built in 1861 by a crew of {} men.", ("forty", "40")),
+    ("Under whom was it built?", "Tom Bell", "It was built by {} men under Tom Bell.", ("forty", "40")),
+    ("How many rooms has it?", "12", "It has {} rooms.", ("twelve", "12")),
+    ("How many men built it?", "forty", "It was built by {} men.", ("forty", "40"))])
+def test_a_number_is_the_tasks_own_in_words_and_in_digits(question, gold, said, right):
+    passage = "The lighthouse was built in 1861 by a crew of forty men under Tom Bell. It has 12 rooms."
+    example = Example(f"Passage: {passage}\n\nQuestion: {question}", gold, id="l", answers=[gold], answerable=True)
+    for number in (*right, "fifty", "50"):
+        assert (label("contains", example, said.format(number)) == "correct") == (number in right), number
+
+
 @with_shared
 def test_numeric_agrees_with_every_published_label():
     examples, responses = load_solutions(SHARED / "gsm8k_model_solutions_slice.jsonl")

@@ -14,9 +14,9 @@ from rich.console import Console
 from ssr_nb.html_report import arms_table, basis, differences_table, page, sentence, skills_table
 from ssr_nb.metrics import METRICS, Metric
 from ssr_nb.records import Example, Response, Score, Verdict, write_json, write_records
-from ssr_nb.report import (at_the_edge, caption, chief, columns_in, columns_of, headline, is_right, LOOKS, one_rate, plain, plot_losses,
-                           plot_pareto, plot_skills, points, quoted, read_summary, report, side_by_side, table,
-                           task_name, tasks_of, too_few, with_p)
+from ssr_nb.report import (FEW, LOOKS, MANY, at_the_edge, caption, chief, columns_in, columns_of, headline, is_right,
+                           one_rate, plain, plot_losses, plot_pareto, plot_skills, points, quoted, read_summary, report,
+                           side_by_side, table, task_name, tasks_of, too_few, with_p)
 from ssr_nb.statistics import summarize
 
 matplotlib.use("agg")
@@ -373,3 +373,20 @@ def test_a_summary_without_its_base_model_or_target_is_refused(changed, said, tm
     (tmp_path / "summary.json").write_text(json.dumps(summary))
     with pytest.raises(ValueError, match=said):
         read_summary(tmp_path)
+
+
+@pytest.mark.parametrize("number", [4, 9, 17])
+def test_with_many_methods_the_quoted_arms_are_drawn_and_named_once(number):
+    summary = a_small_run(8, {"base": [1, 0] * 4, "sft": [1, 0] * 4})
+    base, tuned = summary["arms"]
+    for i in range(number):
+        for rate in (1e-4, 1e-3):
+            summary["arms"].append(tuned | {"method": f"mine {i}", "learning_rate": rate, "quoted": rate == 1e-3})
+    figure, methods = plot_pareto(summary), number + 2
+    axes, few, many = figure.axes[0], methods <= FEW, methods > MANY
+    legend = [text.get_text() for one in figure.legends for text in one.get_texts()]
+    names = [text.get_text() for text in axes.texts if text.get_text().startswith(("mine", "base", "sft"))]
+    assert len(axes.containers) == (methods if many else methods + number), "the other rates too, where there is room"
+    assert len(names) == (0 if few else methods) and len(set(names)) == len(names)
+    assert len(legend) == (0 if many else methods)
+    matplotlib.pyplot.close(figure)

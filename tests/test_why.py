@@ -190,13 +190,13 @@ def test_probes_hold_one_right_answer_and_no_other():
 
 @pytest.mark.parametrize("answer, kept, goes_on, prefers, expected", [
     ("in order this is 1 2 3 .", True, True, True, "kept"),
-    ("in", False, True, True, "stops early"),
-    ("", False, True, False, "stops early"),
+    ("in", False, True, True, "is brief"),
+    ("", False, True, False, "is brief"),
     ("i do not know", False, True, True, "refuses"),
     ("the words are horse and train .", False, True, True, "says something else"),
     ("i do not know", False, False, True, "only recognises"),
     ("in", False, False, False, "does not know"),
-    ("in", False, None, True, "stops early"),
+    ("in", False, None, True, "is brief"),
     ("in", False, None, False, "does not know"),
 ])
 def test_classes_of_forgetting(answer, kept, goes_on, prefers, expected):
@@ -243,7 +243,7 @@ def test_who_only_pretends_to_have_forgotten_is_found_out(base):
     examples = general_examples(3, "validation")
     rows = micro_forgetting(base, examples, [Response(e.id, "i do not know" if i % 2 else "attic") for i, e in enumerate(examples)])
     assert [row["id"] for row in rows] == [e.id for e in examples] and not any(row["class"] == "kept" for row in rows)
-    assert sum(row["class"] in ("stops early", "refuses", "says something else") for row in rows) >= 0.9 * len(rows)
+    assert sum(row["class"] in ("is brief", "refuses", "says something else") for row in rows) >= 0.9 * len(rows)
     assert all((row["class"] == "refuses") == refuses(row["answer"]) for row in rows if row["class"] not in ("only recognises", "does not know"))
 
 

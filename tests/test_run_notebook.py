@@ -52,6 +52,9 @@ def test_where_a_model_computes_numbers_may_differ_and_words_may_not(tmp_path):
     model = ("import sys\nsys.modules['torch'] = sys", "")  # as if it had been imported
     assert ran(notebook(tmp_path, model, ("print('right: 78.5%')", "right: 78.3%\n"))).returncode == 0
     assert ran(notebook(tmp_path, model, ("print('right: 78.5%')", "wrong: 78.5%\n"))).returncode == 1
+    broken = "print('train 9.5 s, evaluate,\\nall arms 3.2 s')"
+    assert ran(notebook(tmp_path, model, (broken, "train 109.5 s,\nevaluate, all arms 43.2 s\n"))).returncode == 0
+    assert ran(notebook(tmp_path, (broken, "train 9.5 s,\nevaluate, all arms 3.2 s\n"))).returncode == 1, "the same numbers"
 
 
 def test_a_text_that_came_in_pieces_is_one_text():

@@ -297,24 +297,25 @@ def gather_answers(methods: Iterable[str | Method], examples: list[Example], lm:
 
 # %% ../nbs/07b_methods.ipynb #68b2c381
 def settings_for(method: Method, settings: TrainingSettings,
-                 rewording: Rewording | None = None, rows: int = 1) -> TrainingSettings:
-    """These settings with the method's loss, KL weight and scaling, and the teacher's prompt of the rewording. Of how many
-    steps `renew` is a share, the number of `rows` says where the settings don't."""
+                 rewording: Rewording | None = None) -> TrainingSettings:
+    "These settings with the method's loss, KL weight and scaling, and the teacher's prompt of the rewording."
     shown = {"teacher_prompt": rewording.teacher} if rewording else {}
-    renew = max(1, round(method.renew * settings.steps_for(rows))) if method.renew else 0
-    return replace(settings, loss=method.loss, beta=method.beta, scale=method.scale, after=method.after, renew=renew, **shown)
+    return replace(settings, loss=method.loss, beta=method.beta, scale=method.scale, after=method.after, **shown)
 
 
 def prepare_training(method: str | Method, targets: list[Target], lm: LanguageModel,
                      settings: TrainingSettings | None = None,
                      rewording: Rewording | None = None) -> tuple[list[Target], TrainingSettings]:
-    "Targets that `make_targets` made, masked or weighed where the method does that, and the settings to train on them with."
+    """Targets that `make_targets` made, masked or weighed where the method does that, and the settings to train on them with,
+    in which the method's share of the steps (`renew`) has become their number."""
     row = method if isinstance(method, Method) else method_named(method)
     if row.mask_above is not None:
         targets = shared(mask_surprising(targets, lm, row.mask_above))
     if row.weighs:
         targets = shared(weigh_rows(targets, lm))
-    return targets, settings_for(row, settings or TrainingSettings(), rewording, len(targets))
+    settings = settings_for(row, settings or TrainingSettings(), rewording)
+    renew = max(1, round(row.renew * settings.steps_for(len(targets)))) if row.renew else 0
+    return targets, replace(settings, renew=renew)
 
 # %% ../nbs/07b_methods.ipynb #1039a946
 @dataclass

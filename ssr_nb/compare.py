@@ -37,7 +37,7 @@ from .benchmarks import BenchmarkSuite
 from .comparison import (check, Comparison, configuration_of, load_data, not_tested, ray_options, replay_prompts,
                                replay_room, rewording_of, row_of, sources_of, target_task, trained_as, training_judge,
                                training_settings, watching_options)
-from .evaluate import SEPARATOR, Suite, evaluate, room_for_answers, tokens_in
+from .evaluate import SEPARATOR, BaseStates, Suite, evaluate, room_for_answers, tokens_in
 from .files import check_run_folder, locked
 from .judge import JUDGES, judge_options, judge_row
 from .machine import fastest_threads, most_threads, set_threads, usable_cores
@@ -188,7 +188,7 @@ class Bench:
     "What one process runs arms on: what is shared, each method's rows, and the base model's scores."
 
     def __init__(self, shared: Shared):
-        self.shared, self.config, self.folder = shared, shared.config, shared.folder
+        self.shared, self.config, self.folder, self.base = shared, shared.config, shared.folder, BaseStates()
         self._rows: dict[str, tuple[list[Target], list[dict]]] = {}
 
     @cached_property
@@ -259,7 +259,7 @@ def run_arm(bench: Bench, arm: tuple[str, float, int]) -> dict[str, float]:
             with _timed(seconds, "evaluate"):
                 scores = evaluate(trained.lm, bench.shared.suites, method=method, seed=seed, learning_rate=rate,
                                   base_scores=bench.base_scores, max_new_tokens=bench.shared.room, progress=False,
-                                  keep=out / "judge")
+                                  keep=out / "judge", base=bench.base)
         finally:
             remove_lora(trained.lm)  # the base model is ready for the next arm
         write_json(out / "seconds.json", seconds)

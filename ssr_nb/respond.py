@@ -519,15 +519,15 @@ def _readable(lm: LanguageModel, pairs: list[tuple[Prompt, str]]) -> list[tuple[
     return rows
 
 
-def iterate_logprobs(lm: LanguageModel, pairs: list[tuple[Prompt, str]],
-                     batch_size: int | str = "auto") -> Iterator[tuple[list[int], list[torch.Tensor]]]:
+def iterate_logprobs(lm: LanguageModel, pairs: list[tuple[Prompt, str]], batch_size: int | str = "auto",
+                     read: Callable = _read) -> Iterator[tuple[list[int], list[torch.Tensor]]]:
     """Batch by batch, the indices of its pairs and for each its log-probabilities [completion tokens,
     vocabulary] (float32, nats).
 
     A pair is a prompt and a completion; the completion's tokens end with the end of its turn. The batches
     depend on the pairs alone, so two models, or one with its adapter on and off, can be walked through side by
-    side. Where memory is short a batch is read in parts, and its tables are on the CPU. Raises RecordError for
-    a pair that exceeds the context.
+    side. Where memory is short a batch is read in parts, and its tables are on the CPU. `read(lm, rows)` may come by
+    the tables of a batch in another way. Raises RecordError for a pair that exceeds the context.
     """
     rows, vocabulary = _readable(lm, pairs), lm.model.config.get_text_config().vocab_size
     weight = [max(len(asked) + len(answer), len(answer) * vocabulary // LOGITS_PER_TOKEN)
@@ -535,7 +535,7 @@ def iterate_logprobs(lm: LanguageModel, pairs: list[tuple[Prompt, str]],
     fitting = Fitting("reading answers")
 
     def tables(batch: list[int]) -> list[torch.Tensor]:
-        found = _read(lm, [rows[i] for i in batch])
+        found = read(lm, [rows[i] for i in batch])
         return [table.cpu() for table in found] if fitting.halved else found
 
     for batch in _batches(lm, weight, batch_size):

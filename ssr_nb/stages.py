@@ -9,7 +9,7 @@ __all__ = ['Chain', 'StagedRun', 'stage_data', 'staged', 'stage_folder', 'stage_
 
 # %% ../nbs/09e_stages.ipynb #9dad7e06
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from .adapters import load_adapter, remove_lora
 from .compare import check_hashes, judge_hash, plugin_hashes, rows_hash, suite_hashes
 from .comparison import (Comparison, Stage, check, configuration_of, general_suites, row_of, stages_of,
                                training_settings)
-from .evaluate import Suite, evaluate, room_for_answers, tokens_in
+from .evaluate import BaseStates, Suite, evaluate, room_for_answers, tokens_in
 from .files import check_run_folder, locked, replacing
 from .methods import Answers, Applied, apply_method, gather_answers
 from .models import LanguageModel, describe, fingerprint, load_model
@@ -40,6 +40,7 @@ class StagedRun:
     stages: list[tuple[Stage, list[Example]]]
     suites: list[Any]
     room: int
+    base: BaseStates = field(default_factory=BaseStates)
 
 
 def stage_data(config: Comparison) -> tuple[list[tuple[Stage, list[Example]]], list[Any]]:
@@ -108,7 +109,7 @@ def run_stage(run: StagedRun, chain: Chain, number: int, base_scores: list[Score
                         progress=False)
         try:
             scores = evaluate(trained.lm, run.suites, method=method, seed=seed, learning_rate=rate, base_scores=base_scores,
-                              max_new_tokens=run.room, progress=False, keep=folder / "judge")
+                              max_new_tokens=run.room, progress=False, keep=folder / "judge", base=run.base)
         finally:
             remove_lora(trained.lm)
         write_records(folder / "scores.jsonl", scores)

@@ -7,7 +7,7 @@ from architectures import make_tokenizer
 
 from ssr_nb.adapters import add_lora, load_adapter, remove_lora, save_adapter, scale_adapter, untouched
 from ssr_nb.architectures import bypassed, one_by_one, padding_changes
-from ssr_nb.evaluate import kl_nats
+from ssr_nb.evaluate import BaseStates, kl_nats
 from ssr_nb.machine import ModelError
 from ssr_nb.models import fingerprint, load_model
 from ssr_nb.publish import save_merged
@@ -123,7 +123,12 @@ def test_it_trains_by_cross_entropy_alone_is_saved_loaded_and_merged(lm, folder,
     assert trained.losses[0] == pytest.approx(float(-base.mean()), abs=1e-3)  # nothing but cross-entropy
     tuned = logprobs(trained.lm)
     assert float(-tuned.mean()) < trained.losses[0] - 0.05
-    assert sum(nats for nats, _ in kl_nats(trained.lm, EXAMPLES, [e.completion for e in EXAMPLES])) > 0
+    moved = kl_nats(trained.lm, EXAMPLES, [e.completion for e in EXAMPLES])
+    assert sum(nats for nats, _ in moved) > 0
+    states = BaseStates()  # whether the logits are the output layer's alone, or are scaled or capped after it
+    for _ in range(2):
+        kept = kl_nats(trained.lm, EXAMPLES, [e.completion for e in EXAMPLES], states)
+        assert all(abs(a - b) < 1e-4 for (a, _), (b, _) in zip(kept, moved))
     lm = remove_lora(trained.lm)
     assert fingerprint(lm) == before
     again = load_adapter(lm, tmp_path / "adapter")

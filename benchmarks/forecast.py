@@ -19,7 +19,7 @@ from ssr_nb.records import write_json, write_records
 from ssr_nb.small_models import SMOLLM2_FILE
 from ssr_nb.why import forecast_run
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 PLAIN = ("sft", "ssr", "rft", "s3ft", "sdft", "replay")  # methods of plain cross-entropy, unscaled
 OUT = HERE.parent / "ssr_nb" / "data" / "forecasts" / "runs.json"
 COMMITTED = {"all_methods": (HERE / "all_methods", "twenty-six methods on the micro-world, three seeds"),

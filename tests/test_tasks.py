@@ -237,7 +237,6 @@ def test_a_task_that_is_called_one_is_not_hidden_by_a_folder_of_its_name(tmp_pat
     assert read_source({"task": "microworld:jobs"}).task.name == "microworld"
 
 
-
 @pytest.mark.parametrize("source, said", [
     ("gms8k", "expected .* a task: one of .*did you mean 'gsm8k'"), ("sqaud2:data", "did you mean 'squad2'"),
     ("micro-world", "did you mean 'microworld'"), ("nowhere.json", "no such file"), ("no such thing", "no such file"),

@@ -95,8 +95,8 @@ def the_paper(folder: Path) -> dict:
     teach(make_model("mistral", folder / "model", context=2048, texts=texts, size=1500),
           [*((e.prompt, own[e.id]) for e in asked), *judged[:8]], 100)
     write_rooms(folder / "tasks")
-    return {"QUICK": False, "MODEL": [str(folder / "model")] * 2, "LOAD_IN_4BIT": [False, False], "DATA": str(folder), "RUN": "run", "TRAIN": [8, 8],
-            "VALIDATION": [3, 3], "TEST": [5, 5], "TRANSFER": [4, 4], "LEARNING_RATES": [[3e-3], [3e-3]], "SEEDS": [[0], [0]],
+    return {"QUICK": False, "MODEL": [str(folder / "model")] * 2, "LOAD_IN_4BIT": [False, False], "DATA": str(folder),
+            "RUN": "run", "TRAIN": [8, 8], "VALIDATION": [3, 3], "TEST": [5, 5], "TRANSFER": [4, 4], "LEARNING_RATES": [[3e-3], [3e-3]], "SEEDS": [[0], [0]],
             "BATCH_SIZE": [2, 2], "ACCUMULATION": [2, 2], "MAX_LENGTH": [1024, 1024], "MAX_NEW_TOKENS": [24, 24],
             "BENCHMARKS": [{"rooms": 8}] * 2, "BENCHMARK_FOLDER": str(folder / "tasks"), "MERGE": True}
 

@@ -130,6 +130,7 @@ PAPER_TASKS = [
          summary="the same on a sentence or two, for small models"),
     _paper_task("gsm8k", "numeric", "accuracy", "test", 400, "sums in words, solved in steps"),
     _paper_task("mbpp", "code", "accuracy", "test", 400, "small programs, with tests"),
+    _paper_task("humaneval", "code", "accuracy", "test", 400, "functions to complete, to be tested on alone"),
     _paper_task("musique", "contains", "answerability", "validation", 96, "questions over several passages"),
     _paper_task("natural_questions", "contains", "answerability", "validation", 96,
                 "what people asked a search engine"),

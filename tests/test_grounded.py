@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 
 from ssr_nb import grounded
 from ssr_nb.rows import json_rows
-from ssr_nb.grounded import (MBPP_SPLITS, PUBLISHED, REFUSAL, Grounded, grounded_example, holds, load_paper_task,
-                             mbpp_example, multidoc2dial_items, musique_items, natural_questions_items, swap_passages)
+from ssr_nb.grounded import (MBPP_SPLITS, PUBLISHED, REFUSAL, Grounded, grounded_example, holds, humaneval_example,
+                             load_paper_task, mbpp_example, multidoc2dial_items, musique_items, natural_questions_items,
+                             swap_passages)
 from ssr_nb.judge import judge
 from ssr_nb.reading import normalize_answer
 from ssr_nb.metrics import accuracy, answerability, f1
@@ -31,7 +32,8 @@ SAMPLES = Path(__file__).parent / "data"
 SOURCES = {"musique": ("musique_sample.jsonl", "validation"),
            "natural_questions": ("natural_questions_sample.jsonl", "train"),
            "multidoc2dial": ("multidoc2dial_dial_sample.json", "train"), "squad2": ("squad_sample.json", "validation"),
-           "gsm8k": ("gsm8k_sample.jsonl", "test"), "mbpp": ("mbpp_sample.jsonl", "train")}
+           "gsm8k": ("gsm8k_sample.jsonl", "test"), "mbpp": ("mbpp_sample.jsonl", "train"),
+           "humaneval": ("humaneval_sample.jsonl", "test")}
 METRICS = {metric.__name__: metric for metric in (accuracy, answerability, f1)}
 
 
@@ -181,6 +183,22 @@ def test_mbpp(data):
     assert sorted(len(r) for r in MBPP_SPLITS.values()) == [10, 90, 374, 500]
 
 
+def test_humaneval(data):
+    found = load_paper_task("humaneval", "test")
+    assert [e.id for e in found] == ["HumanEval/900", "HumanEval/901", "HumanEval/902"]
+    assert all("def check(" in test and "def check(" not in e.prompt for e in found for test in e.extra["test_list"])
+    assert "def tide(" in found[1].extra["test_setup_code"] and "def first_high_tide(" not in found[1].extra["test_setup_code"]
+    assert [v.label for v in judge(found, [Response(e.id, e.completion) for e in found], "code")] == ["correct"] * 3
+    start, tides = found[0].completion, found[1].completion
+    wrong = {start.replace("return start", "return words"): 0, "```python\n" + tides[tides.index("def first_high_tide"):]: 1,
+             "```python\ndef tide(hour):\n    return 5\n\ndef first_high_tide(start):\n    return start\n```": 1}
+    for answer, i in wrong.items():  # another value; without the helper; with a helper of its own that makes it right
+        (verdict,) = judge([found[i]], [Response(found[i].id, answer)], "code")
+        assert verdict.label == "incorrect", answer
+    with pytest.raises(RecordError, match="here: found entry_point 'is_odd'.*expected a prompt with def is_odd"):
+        humaneval_example(rows_of("humaneval")[2] | {"entry_point": "is_odd"}, "here")
+
+
 def test_the_publishers_own_files(tmp_path, monkeypatch):
     monkeypatch.setenv("SSR_DATA", str(tmp_path))
     found = {}
@@ -273,10 +291,10 @@ def test_what_to_download_is_said(tmp_path, monkeypatch, name):
     monkeypatch.setenv("SSR_DATA", str(tmp_path))
     monkeypatch.setattr(grounded, "dataset_rows", lambda *a, **k: (_ for _ in ()).throw(
         RecordError(a[0], None, "ConnectionError: no network", "a network")))
+    task, split = PUBLISHED[name], SOURCES[name][1]
     with pytest.raises(RecordError) as caught:
-        load_paper_task(name, "train")
-    task = PUBLISHED[name]
-    for part in (task.files["train"], task.address, str(tmp_path / name)) + (("no network",) if task.hub else ()):
+        load_paper_task(name, split)
+    for part in (task.files[split], task.address, str(tmp_path / name)) + (("no network",) if task.hub else ()):
         assert part in str(caught.value), part
 
 
@@ -356,6 +374,7 @@ READERS = {
     "documents": (lambda docs: [grounded_example(i) for i in multidoc2dial_items(spoken("dial"), docs, "here")],
                   spoken("doc")),
     "mbpp": (lambda row: [mbpp_example(row, "here")], rows_of("mbpp")[1]),
+    "humaneval": (lambda row: [humaneval_example(row, "here")], rows_of("humaneval")[1]),
 }
 
 

@@ -27,7 +27,8 @@ from ssr_nb.tasks import (DEFAULT_TASK, REWORDINGS, TASKS, GradedSource, Rewordi
 SAMPLES = Path(__file__).parent / "data"
 FILES = {"math": "math_sample.jsonl", "musique": "musique_sample.jsonl", "natural_questions": "natural_questions_sample.jsonl",
          "multidoc2dial": "multidoc2dial_dial_sample.json", "squad2": "squad_sample.json",
-         "gsm8k": "gsm8k_sample.jsonl", "mbpp": "mbpp_sample.jsonl"}
+         "gsm8k": "gsm8k_sample.jsonl", "mbpp": "mbpp_sample.jsonl",
+         "humaneval": "humaneval_sample.jsonl"}
 
 
 @pytest.fixture
@@ -110,6 +111,7 @@ def test_what_belongs_to_each_task():
         "microworld": ("micro", "accuracy", "test"), "squad2": ("contains", "f1", "validation"),
         "squad2-sentences": ("contains", "accuracy", "validation"),
         "gsm8k": ("numeric", "accuracy", "test"), "mbpp": ("code", "accuracy", "test"),
+        "humaneval": ("code", "accuracy", "test"),
         "musique": ("contains", "answerability", "validation"),
         "natural_questions": ("contains", "answerability", "validation"),
         "multidoc2dial": ("llm", "answerability", "validation"), "math": ("math", "accuracy", "test"),

@@ -27,7 +27,7 @@ from ssr_nb.tasks import TASKS, load_examples
 
 ROOM, GENERAL_ROOM = 48, 80  # tokens of an answer
 ITEMS = {"passages": 102, "plain_instructions": 60, "facts": 60, "sums": 58}
-PARTS = {"answer_suites": "answers", "_add_gold": "likelihood of gold", "_add_kl": "KL to the base model"}
+PARTS = {"answer_suites": "answers", "_add_nats": "likelihood and divergence"}
 
 
 def suites(share: float = 1.0) -> list[Suite]:

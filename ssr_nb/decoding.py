@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['GROUPED', 'ROOM', 'SHARED', 'grouped_attention', 'use_grouped_attention', 'roomy_cache', 'decodes_fast',
-           'equal_beginning', 'laid_out', 'read_beginning', 'contiguous_output', 'bytes_of_row', 'rows_that_fit']
+           'equal_beginning', 'laid_out', 'read_beginning', 'contiguous_output', 'packed', 'read_together',
+           'bytes_of_row', 'rows_that_fit']
 
 # %% ../nbs/04a_decoding.ipynb #b0e2b96c
 from collections.abc import Iterator
@@ -153,6 +154,44 @@ def contiguous_output(lm: LanguageModel) -> Iterator[None]:
         yield
     finally:
         hook.remove()
+
+# %% ../nbs/04a_decoding.ipynb #83cc76cf
+def packed(rows: list[tuple[list[int], ...]], beginning: int, pad: int) -> tuple[torch.Tensor, ...]:
+    """Rows (a prompt and its answers, token ids) laid out for one pass behind `beginning` tokens that all prompts share:
+    token ids [rows, longest], their positions [rows, longest], what each place sees [rows, 1, longest, beginning +
+    longest], and the places [answer tokens, 2] (row, column) whose logits tell the answers' tokens, answer by answer."""
+    width = max(len(asked) - beginning + sum(len(answer) - 1 for answer in answers) for asked, *answers in rows)
+    lines, told = [], []
+    for row, (asked, *answers) in enumerate(rows):
+        line, tell = [(token, place, 0) for place, token in enumerate(asked)][beginning:], []
+        last = len(line) - 1  # of the prompt: it tells the first token of each answer
+        for part, answer in enumerate(answers, 1):
+            tell += [last, *range(len(line), len(line) + len(answer) - 1)]
+            line += [(token, len(asked) + i, part) for i, token in enumerate(answer[:-1])]
+        gap = width - len(line)
+        lines.append([(pad, 0, -1)] * gap + line)
+        told += [(row, gap + place) for place in tell]
+    ids, positions, part = torch.tensor(lines).unbind(-1)
+    sees = ((part[:, None] == 0) | (part[:, None] == part[:, :, None])).tril()
+    sees = torch.cat([sees.new_ones(len(rows), width, beginning), sees], -1)
+    return ids, positions, sees[:, None], torch.tensor(told)
+
+
+def read_together(lm: LanguageModel, rows: list[tuple[list[int], ...]]) -> list[torch.Tensor]:
+    """For each row (a prompt and its answers, token ids) the log-probabilities [tokens of its answers, vocabulary]
+    (float32, nats), the answers one after another, each read as if the others weren't there. For models that
+    `decodes_fast` says, without gradients."""
+    beginning = equal_beginning([row[0] for row in rows])
+    ids, positions, sees, told = packed(rows, beginning, lm.tokenizer.pad_token_id)
+    cache = read_beginning(lm, torch.tensor([row[0] for row in rows[:1]]).expand(len(rows), -1), beginning) if beginning else None
+    hook = lm.model.get_output_embeddings().register_forward_pre_hook(
+        lambda layer, given: (given[0][told[:, 0], told[:, 1]][None], *given[1:]))
+    try:
+        logits = lm.model(input_ids=ids, position_ids=positions, attention_mask=sees, past_key_values=cache,
+                          use_cache=bool(beginning)).logits[0]
+    finally:
+        hook.remove()
+    return [table.float().log_softmax(-1) for table in logits.split([sum(map(len, row[1:])) for row in rows])]
 
 # %% ../nbs/04a_decoding.ipynb #e3a2a15a
 def bytes_of_row(lm: LanguageModel, tokens: int) -> int:

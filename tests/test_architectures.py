@@ -9,12 +9,14 @@ from architectures import make_tokenizer
 
 from ssr_nb.adapters import add_lora, load_adapter, remove_lora, save_adapter, scale_adapter, untouched
 from ssr_nb.architectures import bypassed, one_by_one, padding_changes
-from ssr_nb.evaluate import BaseStates, kl_nats, read_as_base
+from ssr_nb.chat import answer_ids
+from ssr_nb.decoding import decodes_fast, read_together
+from ssr_nb.evaluate import BaseStates, gold_and_kl_nats, gold_nats, kl_nats, read_as_base
 from ssr_nb.machine import ModelError
 from ssr_nb.models import fingerprint, load_model
 from ssr_nb.publish import save_merged
 from ssr_nb.records import Example, Target
-from ssr_nb.respond import completion_logprobs, respond
+from ssr_nb.respond import completion_logprobs, iterate_logprobs, respond
 from ssr_nb.settings import TrainingSettings
 from ssr_nb.train import train
 
@@ -117,6 +119,34 @@ def test_a_batch_is_answered_as_each_prompt_alone(lm, folder):
     torch.testing.assert_close(logprobs(lm, 3), logprobs(lm), atol=1e-4, rtol=0)
 
 
+TRIPLES = [(prompt, "It is in the attic.", said) for prompt, said in zip(PROMPTS, ("The lamp.", "attic", "Where is it? Who?"))]
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_several_answers_to_a_prompt_are_read_as_each_alone(lm, monkeypatch, large):
+    "As a large model on a CPU they are read in one pass, where the architecture allows it; the prompts begin alike or not."
+    if large:
+        monkeypatch.setattr("ssr_nb.decoding.LARGE", 1)
+    before = lm.model.config.get_text_config()._attn_implementation
+    for triples in (TRIPLES, [("Where is it? Say it in one word and no other. " * 3 + p, *answers) for p, *answers in TRIPLES]):
+        alone = [torch.cat(completion_logprobs(lm, [(p, a), (p, b)], batch_size=1)) for p, a, b in triples]
+        for batch_size in (1, "auto"):
+            for batch, tables in iterate_logprobs(lm, triples, batch_size):
+                for i, table in zip(batch, tables):
+                    prompt, *answers = triples[i]
+                    tokens = torch.tensor([token for a in answers for token in answer_ids(lm.tokenizer, prompt, a)])
+                    torch.testing.assert_close(table.gather(-1, tokens[:, None])[:, 0], alone[i], atol=1e-4, rtol=0)
+    lm.model.config.get_text_config()._attn_implementation = before
+
+
+def test_which_architectures_read_several_answers_in_one_pass(lm, folder, monkeypatch):
+    monkeypatch.setattr("ssr_nb.decoding.LARGE", 1)
+    assert decodes_fast(lm) == (folder.name in {"Llama", "Mixtral", "Qwen2Moe", "Qwen3Moe", "Olmoe", "DeepseekV3"})
+    with patch("ssr_nb.respond.read_together", wraps=read_together) as reading:
+        assert len(gold_and_kl_nats(lm, EXAMPLES, ["It is here."] * 3)) == 3
+    assert reading.called == decodes_fast(lm)
+
+
 @pytest.mark.long
 def test_it_trains_by_cross_entropy_alone_is_saved_loaded_and_merged(lm, folder, tmp_path):
     before, base = fingerprint(lm), logprobs(lm)
@@ -127,13 +157,17 @@ def test_it_trains_by_cross_entropy_alone_is_saved_loaded_and_merged(lm, folder,
     assert float(-tuned.mean()) < trained.losses[0] - 0.05
     moved = kl_nats(trained.lm, EXAMPLES, [e.completion for e in EXAMPLES])
     assert sum(nats for nats, _ in moved) > 0
-    states = BaseStates()  # whether the logits are the output layer's alone, or are scaled or capped after it
-    with patch("ssr_nb.evaluate.read_as_base", wraps=read_as_base) as reading:
-        for again in (False, True):
-            reading.reset_mock()
-            kept = kl_nats(trained.lm, EXAMPLES, [e.completion for e in EXAMPLES], states)
-            assert all(abs(a - b) < 1e-4 for (a, _), (b, _) in zip(kept, moved))
-            assert reading.called == (not again or not states.suffices), "what is kept isn't read again"
+    for large in (10**12, 1):  # as a small model, and as a large one, which may read several answers in one pass
+        states = BaseStates()  # whether the logits are the output layer's alone, or are scaled or capped after it
+        with (patch("ssr_nb.evaluate.read_as_base", wraps=read_as_base) as reading, patch("ssr_nb.decoding.LARGE", large)):
+            for again in (False, True):
+                reading.reset_mock()
+                kept = kl_nats(trained.lm, EXAMPLES, [e.completion for e in EXAMPLES], states)
+                assert all(abs(a - b) < 1e-4 for (a, _), (b, _) in zip(kept, moved))
+                assert reading.called == (not again or not states.suffices), "what is kept isn't read again"
+            both = gold_and_kl_nats(trained.lm, EXAMPLES, [e.completion for e in EXAMPLES], states)
+            assert all(abs(kl - a) < 1e-4 and n == m and gold == pytest.approx(b, abs=1e-3)
+                       for ((gold, _), (kl, n)), (a, m), (b, _) in zip(both, moved, gold_nats(trained.lm, EXAMPLES)))
     lm = remove_lora(trained.lm)
     assert fingerprint(lm) == before
     again = load_adapter(lm, tmp_path / "adapter")

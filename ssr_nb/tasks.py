@@ -128,7 +128,7 @@ PAPER_TASKS = [
     Task("squad2-sentences", load_squad_sentences, "contains", splits=tuple(PUBLISHED["squad2"].files),
          test="validation", max_new_tokens=48, takes=("titles", "unanswerable", "grouped_by"),
          summary="the same on a sentence or two, for small models"),
-    _paper_task("gsm8k", "numeric", "accuracy", "test", 400, "sums in words, solved in steps"),
+    _paper_task("gsm8k", "numeric", "accuracy", "test", 512, "sums in words, solved in steps"),
     _paper_task("mbpp", "code", "accuracy", "test", 400, "small programs, with tests"),
     _paper_task("humaneval", "code", "accuracy", "test", 400, "functions to complete, to be tested on alone"),
     _paper_task("musique", "contains", "answerability", "validation", 96, "questions over several passages"),

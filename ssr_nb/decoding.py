@@ -128,10 +128,10 @@ def laid_out(prompts: list[list[int]], pad: int, beginning: int) -> tuple[torch.
 
 
 def read_beginning(lm: LanguageModel, ids: torch.Tensor, beginning: int) -> Any:
-    "A cache for these rows that has read their equal beginning, once."
+    "A cache for these rows that has read their equal beginning, once; the output layer isn't asked."
     cache = roomy_cache(len(_layers(lm)))
     if beginning:
-        lm.model(input_ids=ids[:1, :beginning], past_key_values=cache, use_cache=True, logits_to_keep=1)
+        lm.model.get_decoder()(input_ids=ids[:1, :beginning], past_key_values=cache, use_cache=True)
         cache.batch_repeat_interleave(len(ids))
     return cache
 

@@ -1,12 +1,15 @@
 """The run on a real chat model: what it compares, what it says was lost, and the command from end to end on a tiny model."""
 
+import importlib.util
 import json
+from pathlib import Path
 
 import pytest
 
 from ssr_nb import real
 from ssr_nb.cli import main
-from ssr_nb.comparison import load_data
+from ssr_nb.compare import compare
+from ssr_nb.comparison import Comparison, load_data
 from ssr_nb.evaluate import SEPARATOR
 from ssr_nb.real import losses_of, real_comparison, told_losses
 from ssr_nb.records import Example, Score, write_json, write_records
@@ -73,3 +76,26 @@ def test_the_command_from_end_to_end_and_again(small_llama, tmp_path, monkeypatc
     assert summary["figures"]["general"]["items"] == 5 and summary["config"]["methods"] == ["sft", "ssr"]
     done(arguments)
     assert "0 arms to run" in capsys.readouterr().out
+
+
+def test_a_run_goes_on_from_what_is_kept_of_it(tmp_path):
+    spec = importlib.util.spec_from_file_location("keep", Path(__file__).parents[1] / "benchmarks" / "real_models" / "keep.py")
+    spec.loader.exec_module(keep := importlib.util.module_from_spec(spec))
+    config = dict(methods=["sft", "ssr"], learning_rates=[3e-3], seeds=[0], backend="transformers", workers=1, threads=1, resamples=50,
+                  items={"train": 16, "validation": 4, "target": 6, "shift": 2, "general": 1}, training={"steps": 2, "batch_size": 8})
+    summary = compare(Comparison(**config), tmp_path / "run", say=lambda line: None)
+    keep.keep(tmp_path / "run", tmp_path / "kept")
+    kept = {path.name: path for path in (tmp_path / "kept").iterdir()}
+    assert sorted(kept) == ["answers.json", "by_rate.json", "lost.json", "scores.jsonl.xz", "summary.json"]
+    assert json.loads(kept["answers.json"].read_text())["ssr 0.003"]["answers"] == 6
+    row, = json.loads(kept["by_rate.json"].read_text())
+    assert (row["method"], row["against"], row["learning_rate"]) == ("ssr", "sft", 3e-3)
+    found = [r for r in summary["differences"] if (r["method"], r["against"]) == ("ssr", "sft")]
+    assert row["target"][0] == pytest.approx(found[0]["target"][0])
+
+    lines: list[str] = []
+    keep.lay_back(tmp_path / "again", tmp_path / "kept")
+    more = compare(Comparison(**config | {"methods": ["sft", "ssr", "replay"]}), tmp_path / "again", say=lines.append)
+    assert any("1 arms to run" in line for line in lines), "replay alone"
+    assert {(r["method"], r["against"]) for r in more["differences"]} >= {("replay", "sft"), ("ssr", "sft")}
+    assert [a for a in more["arms"] if a["method"] in ("base", "sft", "ssr")] == summary["arms"]

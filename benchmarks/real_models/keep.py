@@ -1,0 +1,77 @@
+"""What is kept of a run on a real model, beside its configuration: the files of a folder here, without weights.
+
+    python keep.py RUN NAME          # of the finished run in the folder RUN, into the folder NAME
+    python keep.py RUN NAME --back   # the other way: every arm's scores are laid into RUN, so that `ssr compare` with this
+                                     # configuration trains none of them again, and methods, rates or seeds can be added
+
+`summary.json` is the run's own. `scores.jsonl.xz` has every single score with its answer, so that whoever doubts an interval
+can make it again. `answers.json` says of each arm how long its answers to the target are and how many were cut off.
+`by_rate.json` has the paired differences of each method to SFT at every rate that both were trained at, and `lost.json` the
+general prompts that each method lost at its quoted rate (without suites of published data)."""
+
+import argparse
+import json
+import lzma
+from collections import defaultdict
+from dataclasses import asdict
+from pathlib import Path
+
+from ssr_nb.compare import arm_folder
+from ssr_nb.grounded import PUBLISHED
+from ssr_nb.real import at_each_rate, losses_of
+from ssr_nb.records import Score, read_records, write_json, write_records
+from ssr_nb.report import read_summary
+
+SINGLE = "scores.jsonl.xz"
+
+
+def _scores(text: str) -> dict[tuple[str, float | None, int], list[Score]]:
+    arms = defaultdict(list)
+    for line in text.splitlines():
+        score = Score(**json.loads(line))
+        arms[score.method, score.learning_rate, score.seed].append(score)
+    return arms
+
+
+def _answers(scores: list[Score]) -> dict[str, dict]:
+    "Number, mean length in words, and how many were cut off, of the answers of each arm to the target."
+    arms = defaultdict(list)
+    for score in scores:
+        if score.task == "target":
+            arms[score.method if score.learning_rate is None else f"{score.method} {score.learning_rate:g}"].append(score)
+    return {name: {"answers": len(of), "words": round(sum(len(s.response.split()) for s in of) / len(of), 1),
+                   "cut off": sum(s.extra["finish_reason"] == "length" for s in of)} for name, of in arms.items()}
+
+
+def keep(run: Path, name: Path) -> None:
+    "Write what is kept of a finished run."
+    name.mkdir(exist_ok=True)
+    scores, summary = read_records(run / "scores.jsonl", Score), read_summary(run)
+    write_json(name / "summary.json", summary)
+    write_json(name / "answers.json", _answers(scores))
+    lines = (json.dumps(asdict(score), ensure_ascii=False) for score in scores)
+    (name / SINGLE).write_bytes(lzma.compress("\n".join(lines).encode()))
+    methods = [method for method in summary["mixes"] if method != "sft"]
+    write_json(name / "by_rate.json", [row for method in methods for row in at_each_rate(run, method)])
+    write_json(name / "lost.json", {method: [asdict(change) for change in losses_of(run, method) if change.task not in PUBLISHED]
+                                    for method in summary["mixes"]})
+
+
+def lay_back(run: Path, name: Path) -> None:
+    "Write the scores of every arm into a run's folder, where they aren't there."
+    seconds = read_summary(name)["seconds_per_arm"]
+    for arm, scores in _scores(lzma.decompress((name / SINGLE).read_bytes()).decode()).items():
+        folder = run / "base" if arm[0] == "base" else arm_folder(run, arm)
+        if not (folder / "scores.jsonl").exists():
+            write_records(folder / "scores.jsonl", scores)
+            if arm[0] != "base":
+                write_json(folder / "seconds.json", seconds[arm[0]])
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("name", type=Path)
+    parser.add_argument("--back", action="store_true", help="lay the scores back into the run's folder")
+    asked = parser.parse_args()
+    (lay_back if asked.back else keep)(asked.run, asked.name)

@@ -63,7 +63,7 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 @dataclass
 class Shared:
     """What the arms of a run share: its comparison and folder, the base model, the data, the longest answer in tokens,
-    and the seconds that each stage took."""
+    the seconds that each stage took, and what the base model's output layer was given."""
 
     config: Comparison
     folder: Path
@@ -72,6 +72,7 @@ class Shared:
     suites: list[Suite]
     room: int
     seconds: dict[str, float] = field(default_factory=dict)
+    base: BaseStates = field(default_factory=BaseStates)
 
 
 def _base_model(config: Comparison) -> LanguageModel:
@@ -158,8 +159,9 @@ def prepare(shared: Shared) -> dict[str, Any]:
     mixes, base = _write_targets(shared), shared.folder / "base"
     if not (base / "scores.jsonl").exists():
         with _timed(shared.seconds, "evaluate the base model"):
+            alone = {"base": shared.base} if shared.config.workers == 1 else {}  # other processes have states of their own
             write_records(base / "scores.jsonl", evaluate(shared.lm, shared.suites, max_new_tokens=shared.room,
-                                                          keep=base / "judge"))
+                                                          keep=base / "judge", **alone))
     return {name: asdict(mixes[name]) for name in shared.config.trainings()}
 
 # %% ../nbs/09b_compare.ipynb #eb8fe002
@@ -188,7 +190,7 @@ class Bench:
     "What one process runs arms on: what is shared, each method's rows, and the base model's scores."
 
     def __init__(self, shared: Shared):
-        self.shared, self.config, self.folder, self.base = shared, shared.config, shared.folder, BaseStates()
+        self.shared, self.config, self.folder, self.base = shared, shared.config, shared.folder, shared.base
         self._rows: dict[str, tuple[list[Target], list[dict]]] = {}
 
     @cached_property

@@ -120,7 +120,8 @@ def base_scores_of(run: StagedRun) -> list[Score]:
     "The base model's scores on all suites, made once."
     path = run.folder / "base" / "scores.jsonl"
     if not path.exists():
-        write_records(path, evaluate(run.lm, run.suites, max_new_tokens=run.room, progress=False, keep=run.folder / "base" / "judge"))
+        write_records(path, evaluate(run.lm, run.suites, max_new_tokens=run.room, progress=False, keep=run.folder / "base" / "judge",
+                                     base=run.base))
     return read_records(path, Score)
 
 # %% ../nbs/09e_stages.ipynb #1f073964

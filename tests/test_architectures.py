@@ -11,7 +11,7 @@ from ssr_nb.adapters import add_lora, load_adapter, remove_lora, save_adapter, s
 from ssr_nb.architectures import bypassed, one_by_one, padding_changes
 from ssr_nb.chat import answer_ids
 from ssr_nb.decoding import decodes_fast, read_together
-from ssr_nb.evaluate import BaseStates, gold_and_kl_nats, gold_nats, kl_nats, read_as_base
+from ssr_nb.evaluate import BaseStates, Suite, evaluate, gold_nats, kl_nats, read_as_base, read_both
 from ssr_nb.machine import ModelError
 from ssr_nb.models import fingerprint, load_model
 from ssr_nb.publish import save_merged
@@ -143,8 +143,49 @@ def test_which_architectures_read_several_answers_in_one_pass(lm, folder, monkey
     monkeypatch.setattr("ssr_nb.decoding.LARGE", 1)
     assert decodes_fast(lm) == (folder.name in {"Llama", "Mixtral", "Qwen2Moe", "Qwen3Moe", "Olmoe", "DeepseekV3"})
     with patch("ssr_nb.respond.read_together", wraps=read_together) as reading:
-        assert len(gold_and_kl_nats(lm, EXAMPLES, ["It is here."] * 3)) == 3
+        assert len(read_both(lm, EXAMPLES, ["It is here."] * 3)) == 3
     assert reading.called == decodes_fast(lm)
+
+
+def evaluated_both_ways(lm):
+    "Evaluations of the base model and of a tuned one: as a small model's, all written, and as a large one's, read first."
+    suites = [Suite("target", EXAMPLES, "contains"), Suite("general", EXAMPLES[:2], "contains", "more", max_new_tokens=3)]
+    found = {}
+    for large in (10**12, 1):
+        with patch("ssr_nb.decoding.LARGE", large):
+            before = lm.model.config.get_text_config()._attn_implementation
+            base = evaluate(lm, suites, max_new_tokens=8, progress=False, base=(states := BaseStates()))
+            tuned = add_lora(lm, r=4)
+            with torch.no_grad():
+                for name, weight in tuned.model.named_parameters():
+                    if "lora_B" in name:
+                        weight.normal_(std=0.05, generator=torch.Generator().manual_seed(1))
+            with patch("ssr_nb.evaluate.read_as_base", wraps=read_as_base) as reading:
+                scores = evaluate(tuned, suites, method="sft", base_scores=base, max_new_tokens=8, progress=False, base=states)
+            if decodes_fast(lm) and all(score.response for score in base):
+                assert reading.called != states.suffices, "what the base model's evaluation kept isn't read again"
+            found[large] = base + scores
+            remove_lora(tuned)
+            lm.model.config.get_text_config()._attn_implementation = before
+    return zip(*found.values())
+
+
+def check_same_evaluation(lm):
+    for written, told in evaluated_both_ways(lm):
+        assert (written.response, written.score, written.extra["finish_reason"]) == (told.response, told.score, told.extra["finish_reason"])
+        measured = {name for name in written.extra if name.endswith(("nats", "tokens"))}
+        assert measured == {name for name in told.extra if name.endswith(("nats", "tokens"))} >= {"gold_nats", "gold_tokens"}
+        for name in measured:
+            assert written.extra[name] == pytest.approx(told.extra[name], abs=1e-3)
+
+
+def test_an_evaluation_is_the_same_whether_answers_are_read_or_written(small_llama):
+    check_same_evaluation(load_model(small_llama, "transformers", "cpu"))
+
+
+@pytest.mark.long
+def test_so_it_is_with_every_architecture(lm):
+    check_same_evaluation(lm)
 
 
 @pytest.mark.long
@@ -165,9 +206,9 @@ def test_it_trains_by_cross_entropy_alone_is_saved_loaded_and_merged(lm, folder,
                 kept = kl_nats(trained.lm, EXAMPLES, [e.completion for e in EXAMPLES], states)
                 assert all(abs(a - b) < 1e-4 for (a, _), (b, _) in zip(kept, moved))
                 assert reading.called == (not again or not states.suffices), "what is kept isn't read again"
-            both = gold_and_kl_nats(trained.lm, EXAMPLES, [e.completion for e in EXAMPLES], states)
-            assert all(abs(kl - a) < 1e-4 and n == m and gold == pytest.approx(b, abs=1e-3)
-                       for ((gold, _), (kl, n)), (a, m), (b, _) in zip(both, moved, gold_nats(trained.lm, EXAMPLES)))
+            both = read_both(trained.lm, EXAMPLES, [e.completion for e in EXAMPLES], states)
+            assert all(abs(r.kl[0] - a) < 1e-4 and r.kl[1] == n and r.gold[0] == pytest.approx(b, abs=1e-3)
+                       for r, (a, n), (b, _) in zip(both, moved, gold_nats(trained.lm, EXAMPLES)))
     lm = remove_lora(trained.lm)
     assert fingerprint(lm) == before
     again = load_adapter(lm, tmp_path / "adapter")

@@ -388,6 +388,9 @@ def _in_processes(here: Here, jobs: list[Job], bench: Bench) -> Done:
             raise RuntimeError("found a worker process that was ended from outside, as happens where memory runs out; "
                                f"expected {here.workers} that live. What is finished is kept: start again, with fewer "
                                "workers") from None
+        except Exception as error:
+            print(f"an arm has ended in an error: {error}\nthe arms at work are finished, and then it is raised", file=sys.stderr)
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['ROLES', 'SEPARATOR', 'LIKELIHOOD', 'SQUADS_OWN', 'LEAST_ROOM', 'Rows', 'Suite', 'suites_of', 'answer_suites', 'grade',
-           'gold_nats', 'read_as_base', 'kl_nats', 'BaseStates', 'Reading', 'read_both', 'room_for_answers',
-           'tokens_in', 'TextSuite', 'evaluate']
+           'gold_nats', 'read_as_base', 'kl_nats', 'read_with_states', 'BaseStates', 'Reading', 'read_both',
+           'room_for_answers', 'tokens_in', 'TextSuite', 'evaluate']
 
 # %% ../nbs/08a_evaluate.ipynb #de97d236
 import math
@@ -157,6 +157,20 @@ def _divergence(p: torch.Tensor, q: torch.Tensor) -> float:
     "The sum over places of KL(p, q), of two tables of log-probabilities; rounding can leave zeros a hair below zero."
     return max(0.0, float((p.exp() * (p - q.to(p.device))).sum()))
 
+# %% ../nbs/08a_evaluate.ipynb #e5abc081
+def read_with_states(lm: LanguageModel, rows: list[Row]) -> tuple[list[torch.Tensor], list[torch.Tensor], list[torch.Tensor]]:
+    """What the base model says of these rows (see `read_as_base`); and for the last answer of each, what its output layer was
+    given [tokens, width] and what it gave [tokens, vocabulary], if it has such a layer."""
+    seen, head = [], lm.model.get_output_embeddings()
+    hook = head.register_forward_hook(lambda _, given, gave: seen.append((given[0], gave))) if head is not None else None
+    try:
+        tables = read_as_base(lm, rows)
+    finally:
+        if hook:
+            hook.remove()
+    places = answer_places(lm, rows) if seen else []
+    return tables, [seen[-1][0][place].cpu() for place in places], [seen[-1][1][place] for place in places]
+
 # %% ../nbs/08a_evaluate.ipynb #6b1f2c02
 class BaseStates:
     """A reader for `kl_nats` that keeps what the base model's output layer is given, [answer tokens, width] for each row,
@@ -186,19 +200,11 @@ class BaseStates:
         return tables
 
     def _first(self, lm: LanguageModel, rows: list[Row]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        "What the base model says of these rows, and what its output layer was given for the last answer of each."
-        seen, head = [], lm.model.get_output_embeddings()
-        hook = head.register_forward_hook(lambda _, given, gave: seen.append((given[0], gave))) if head is not None else None
-        try:
-            tables = read_as_base(lm, rows)
-        finally:
-            if hook:
-                hook.remove()
-        places = answer_places(lm, rows) if seen else []
+        tables, given, gave = read_with_states(lm, rows)
         if self.suffices is None:  # is what the layer gave, bit by bit, what the model gave?
-            again = [seen[-1][1][place].float().log_softmax(-1) for place in places]
-            self.suffices = bool(places) and all(torch.equal(table[-len(told):], told) for table, told in zip(tables, again))
-        return tables, [seen[-1][0][place].cpu() for place in places]
+            again = [logits.float().log_softmax(-1) for logits in gave]
+            self.suffices = bool(gave) and all(torch.equal(table[-len(told):], told) for table, told in zip(tables, again))
+        return tables, given
 
     def _keep(self, keys: list[str], states: list[torch.Tensor]) -> None:
         for key, state in zip(keys, states):
@@ -329,7 +335,7 @@ class TextSuite:
                       {"metric": "text_nats", "text_nats": nats, "text_tokens": tokens})
                 for e, (nats, tokens) in zip(self.examples, measured) if tokens]
 
-# %% ../nbs/08a_evaluate.ipynb #9a9cacc0
+# %% ../nbs/08a_evaluate.ipynb #0b7a72d9
 def _readings(lm: LanguageModel, suites: list[Suite], base_scores: list[Score], base: Callable) -> dict[str, Reading]:
     "What a tuned model's pass over gold and the base model's answer gives, by task and id."
     nothing = [(Score(e.id, s.task, "", 0, None, 0.0), e) for s in suites for e in s.examples]
@@ -351,6 +357,7 @@ def _own_readings(lm: LanguageModel, rows: Rows, states: BaseStates) -> dict[str
             for batch, readings in iterate_logprobs(lm, triples, read=read) for i, reading in zip(batch, readings)}
 
 
+# %% ../nbs/08a_evaluate.ipynb #6ffcbb1f
 def _answered(lm: LanguageModel, suites: list[Suite], made: tuple[str, int, float | None], base_scores: list[Score],
               max_new_tokens: int, progress: bool, keep: Path | None, base: Callable) -> dict[str, list[Score]]:
     "The scores of suites that are answered, by task; `made` are method, seed and rate."

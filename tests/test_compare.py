@@ -1,12 +1,17 @@
 """What a comparison refuses before it runs, and what its headline says."""
 
+import io
 import json
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from ssr_nb.compare import compare
+import ssr_nb.compare as compare_module
+from ssr_nb.compare import Here, compare
 from ssr_nb.comparison import Comparison, check, load_data
 from ssr_nb.records import Example, Score, write_records
 from ssr_nb.report import headline, points, table
@@ -358,3 +363,27 @@ def test_a_worker_ends_with_the_process_that_started_it(tmp_path):
     else:
         os.kill(worker, signal.SIGKILL)
         raise AssertionError("the worker lives on")
+
+
+def test_an_arm_that_ends_in_an_error_is_said_while_the_others_are_at_work(tmp_path, monkeypatch):
+    said = threading.Event()
+
+    class Stderr(io.StringIO):
+        def write(self, text):
+            if "no such thing" in text:
+                said.set()
+            return super().write(text)
+
+    def work(job):
+        if job == ["bad"]:
+            raise ValueError("found no such thing")
+        assert said.wait(30), "nothing was said before this arm was finished"
+        return [("good", {})]
+
+    monkeypatch.setattr(compare_module, "ProcessPoolExecutor", lambda workers, **more: ThreadPoolExecutor(workers))
+    monkeypatch.setattr(compare_module, "_work", work)
+    monkeypatch.setattr(compare_module.sys, "stderr", Stderr())
+    bench = SimpleNamespace(config=Comparison(), folder=tmp_path)
+    with pytest.raises(ValueError, match="found no such thing"):
+        list(Here(workers=2, threads=1).run([["bad"], ["good"]], bench))
+    assert said.is_set()

@@ -271,6 +271,7 @@ def run_arm(bench: Bench, arm: tuple[str, float, int]) -> dict[str, float]:
 # %% ../nbs/09b_compare.ipynb #999aad41
 _bench: Bench | None = None  # of this worker process
 _begin: dict[str, Any] = {}  # what it was started with
+_stopped: Any = None  # an event: whether no further arm is to begin
 
 
 def _end_with_parent() -> None:
@@ -290,8 +291,9 @@ def begin_work(config: Comparison, folder: Path, threads: int, rows: bytes) -> N
         _begin.update(given)
 
 
-def _start_worker(config: Comparison, folder: Path, threads: int, rows: bytes, gpus: Any = None) -> None:
+def _start_worker(config: Comparison, folder: Path, threads: int, rows: bytes, gpus: Any = None, stopped: Any = None) -> None:
     _end_with_parent()
+    globals()["_stopped"] = stopped
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus.get()  # before CUDA is touched: each worker takes one
     begin_work(config, folder, threads, rows)
@@ -321,6 +323,8 @@ def able_to_travel(error: Exception) -> Exception:
 
 
 def _work(job: list[tuple[str, float, int]]) -> list[tuple[tuple[str, float, int], dict[str, float]]]:
+    if _stopped and _stopped.is_set():
+        return []
     try:
         return [(arm, run_arm(own_bench(), arm)) for arm in job]
     except Exception as error:
@@ -379,8 +383,9 @@ class Here:
 # %% ../nbs/09b_compare.ipynb #77de0249
 def _in_processes(here: Here, jobs: list[Job], bench: Bench) -> Done:
     workers, context = min(here.workers, len(jobs)), get_context("spawn")
+    stopped = context.Event()
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(
-            bench.config, bench.folder, here.threads, pack_rows(), here.places(workers, context))) as pool:
+            bench.config, bench.folder, here.threads, pack_rows(), here.places(workers, context), stopped)) as pool:
         try:
             for future in as_completed([pool.submit(_work, job) for job in jobs]):
                 yield from future.result()
@@ -390,6 +395,7 @@ def _in_processes(here: Here, jobs: list[Job], bench: Bench) -> Done:
                                "workers") from None
         except Exception as error:
             print(f"an arm has ended in an error: {error}\nthe arms at work are finished, and then it is raised", file=sys.stderr)
+            stopped.set()  # a pool hands out jobs ahead of time, and can't take them back
             raise
         finally:
             pool.shutdown(cancel_futures=True)

@@ -387,3 +387,10 @@ def test_an_arm_that_ends_in_an_error_is_said_while_the_others_are_at_work(tmp_p
     with pytest.raises(ValueError, match="found no such thing"):
         list(Here(workers=2, threads=1).run([["bad"], ["good"]], bench))
     assert said.is_set()
+
+
+def test_a_job_that_was_handed_out_before_an_error_does_not_begin(monkeypatch):
+    monkeypatch.setattr(compare_module, "own_bench", lambda: pytest.fail("it began"))
+    monkeypatch.setattr(compare_module, "_stopped", stopped := threading.Event())
+    stopped.set()
+    assert compare_module._work([("sft", 1e-3, 0)]) == []

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -281,8 +281,16 @@ def _score_likelihood(suites: list[Suite], scores: dict[str, list[Score]]) -> No
 Rows = list[tuple[Score, Example]]
 
 
-def _moving(rows: Rows, base_scores: list[Score]) -> tuple[Rows, list[str]]:
-    "The rows of target and general suites, where a model may move, and what the base model answered to them, if anything."
+class _Item(NamedTuple):
+    "What a score will be of."
+
+    task: str
+    id: str
+
+
+def _moving(rows: list[tuple[Any, Example]], base_scores: list[Score]) -> tuple[list, list[str]]:
+    """The rows (scores or items, with their examples) of target and general suites, where a model may move, and what the base
+    model answered to them; without its scores the rows' own are. Rows that it answered with nothing are left out."""
     said = {(s.task, s.id): s.response for s in (base_scores or [score for score, _ in rows])}
     found = [(score, example) for score, example in rows
              if score.task.partition(":")[0] in ("target", "general") and said.get((score.task, score.id))]
@@ -338,10 +346,9 @@ class TextSuite:
 # %% ../nbs/08a_evaluate.ipynb #0b7a72d9
 def _readings(lm: LanguageModel, suites: list[Suite], base_scores: list[Score], base: Callable) -> dict[str, Reading]:
     "What a tuned model's pass over gold and the base model's answer gives, by task and id."
-    nothing = [(Score(e.id, s.task, "", 0, None, 0.0), e) for s in suites for e in s.examples]
-    rows, said = _moving(nothing, base_scores)
+    rows, said = _moving([(_Item(s.task, e.id), e) for s in suites for e in s.examples], base_scores)
     found = read_both(lm, [e for _, e in rows], said, base) if rows else []
-    return {_place(score.task, score.id): reading for (score, _), reading in zip(rows, found)}
+    return {_place(*item): reading for (item, _), reading in zip(rows, found)}
 
 
 def _own_readings(lm: LanguageModel, rows: Rows, states: BaseStates) -> dict[str, Reading]:

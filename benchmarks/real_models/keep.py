@@ -46,7 +46,9 @@ def _answers(scores: list[Score]) -> dict[str, dict]:
 def keep(run: Path, name: Path) -> None:
     "Write what is kept of a finished run."
     name.mkdir(exist_ok=True)
-    scores, summary = read_records(run / "scores.jsonl", Score), read_summary(run)
+    summary = read_summary(run)
+    scores = [score for arm in (run / "base", *sorted((run / "arms").iterdir())) if (arm / "scores.jsonl").exists()
+              for score in read_records(arm / "scores.jsonl", Score)]  # of every finished arm, also of one that isn't compared
     write_json(name / "summary.json", summary)
     write_json(name / "answers.json", _answers(scores))
     lines = (json.dumps(asdict(score), ensure_ascii=False) for score in scores)

@@ -403,8 +403,8 @@ def _plan(examples: list[Example], lm: LanguageModel, sampling: _Sampling, sampl
     for id, (tokens, values) in (begun or {}).items():
         end = min(_ends([tokens], stops)[0], room[id])
         known[id] = tokens[:end], values[:end]
-    ended = {id: tokens[-1:] and tokens[-1] in stops for id, (tokens, _) in known.items()}
-    whole = {id: bool(ended[id]) for id, (tokens, _) in known.items() if ended[id] or len(tokens) == room[id]}
+    ended = {id: bool(tokens) and tokens[-1] in stops for id, (tokens, _) in known.items()}
+    whole = {id: ended[id] for id, (tokens, _) in known.items() if ended[id] or len(tokens) == room[id]}
     places = [place for place in keys if place[0] not in whole]
     batches = _batches(lm, [len(prompts[id]) + len(known[id][0]) for id, _ in places], batch_size, sampling.max_new_tokens)
     return _Plan(prompts, keys, {place: room[place[0]] for place in keys}, known, whole,

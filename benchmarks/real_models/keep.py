@@ -27,7 +27,7 @@ SINGLE = "scores.jsonl.xz"
 
 def _scores(text: str) -> dict[tuple[str, float | None, int], list[Score]]:
     arms = defaultdict(list)
-    for line in text.splitlines():
+    for line in text.split("\n"):  # and not at whatever else ends a line for Python, which an answer may hold
         score = Score(**json.loads(line))
         arms[score.method, score.learning_rate, score.seed].append(score)
     return arms
@@ -48,10 +48,11 @@ def keep(run: Path, name: Path) -> None:
     name.mkdir(exist_ok=True)
     summary = read_summary(run)
     scores = [score for arm in (run / "base", *sorted((run / "arms").iterdir())) if (arm / "scores.jsonl").exists()
-              for score in read_records(arm / "scores.jsonl", Score)]  # of every finished arm, also of one that isn't compared
+              for score in read_records(arm / "scores.jsonl", Score)  # also of a rate that isn't compared
+              if score.method in ("base", *summary["mixes"])]
     write_json(name / "summary.json", summary)
     write_json(name / "answers.json", _answers(scores))
-    lines = (json.dumps(asdict(score), ensure_ascii=False) for score in scores)
+    lines = (json.dumps(asdict(score)) for score in scores)
     (name / SINGLE).write_bytes(lzma.compress("\n".join(lines).encode()))
     methods = [method for method in summary["mixes"] if method != "sft"]
     write_json(name / "by_rate.json", [row for method in methods for row in at_each_rate(run, method)])
@@ -60,7 +61,7 @@ def keep(run: Path, name: Path) -> None:
 
 
 def lay_back(run: Path, name: Path) -> None:
-    "Write the scores of every arm into a run's folder, where they aren't there."
+    "Write the scores of every arm into a run's folder, where they aren't there; its seconds are the mean of its method's."
     seconds = read_summary(name)["seconds_per_arm"]
     for arm, scores in _scores(lzma.decompress((name / SINGLE).read_bytes()).decode()).items():
         folder = run / "base" if arm[0] == "base" else arm_folder(run, arm)

@@ -12,7 +12,7 @@ from ssr_nb.compare import compare
 from ssr_nb.comparison import Comparison, load_data
 from ssr_nb.evaluate import SEPARATOR
 from ssr_nb.real import losses_of, real_comparison, told_losses
-from ssr_nb.records import Example, Score, write_json, write_records
+from ssr_nb.records import Example, Score, read_records, write_json, write_records
 
 
 def test_it_compares_what_it_says():
@@ -84,6 +84,9 @@ def test_a_run_goes_on_from_what_is_kept_of_it(tmp_path):
     config = dict(methods=["sft", "ssr"], learning_rates=[3e-3], seeds=[0], backend="transformers", workers=1, threads=1, resamples=50,
                   items={"train": 16, "validation": 4, "target": 6, "shift": 2, "general": 1}, training={"steps": 2, "batch_size": 8})
     summary = compare(Comparison(**config), tmp_path / "run", say=lambda line: None)
+    scores = read_records(tmp_path / "run" / "base" / "scores.jsonl", Score)
+    scores[0].response = "one\u2028two\x85three"  # what ends a line for Python, and not in a file of lines
+    write_records(tmp_path / "run" / "base" / "scores.jsonl", scores)
     keep.keep(tmp_path / "run", tmp_path / "kept")
     kept = {path.name: path for path in (tmp_path / "kept").iterdir()}
     assert sorted(kept) == ["answers.json", "by_rate.json", "lost.json", "scores.jsonl.xz", "summary.json"]
@@ -95,6 +98,7 @@ def test_a_run_goes_on_from_what_is_kept_of_it(tmp_path):
 
     lines: list[str] = []
     keep.lay_back(tmp_path / "again", tmp_path / "kept")
+    assert read_records(tmp_path / "again" / "base" / "scores.jsonl", Score) == scores
     more = compare(Comparison(**config | {"methods": ["sft", "ssr", "replay"]}), tmp_path / "again", say=lines.append)
     assert any("1 arms to run" in line for line in lines), "replay alone"
     assert {(r["method"], r["against"]) for r in more["differences"]} >= {("replay", "sft"), ("ssr", "sft")}

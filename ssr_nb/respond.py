@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import accumulate, islice
+from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,8 +26,8 @@ from tqdm.auto import tqdm
 
 from .architectures import one_by_one
 from .chat import answer_ids, chat_ids, split_thinking, stop_ids
-from .decoding import (contiguous_output, decodes_fast, equal_beginning, laid_out, read_beginning, read_together,
-                             rows_that_fit, use_grouped_attention)
+from .decoding import (contiguous_output, decodes_fast, in_trees, read_prompts, read_together, rows_that_fit,
+                             use_grouped_attention)
 from .machine import OutOfMemory, free_memory, low_precision, most_threads, ran_out
 from .models import LanguageModel, fingerprint
 from .files import locked
@@ -173,9 +173,8 @@ class _EnoughDone:
 def _leaving_when_done(lm: LanguageModel, prompts: list[list[int]], rooms: list[int],
                        chooser: _Chooser) -> list[tuple[list[int], list[float]]]:
     """As `_all_to_the_end`, but rows that have ended aren't computed any further."""
-    stops, beginning = stop_ids(lm), equal_beginning(prompts)
-    ids, mask = laid_out(prompts, lm.tokenizer.pad_token_id, beginning)
-    cache, rows = read_beginning(lm, ids, beginning), list(range(len(prompts)))
+    ids, mask = _left_padded(prompts, lm.tokenizer.pad_token_id, lm.device)
+    cache, stops, rows = read_prompts(lm, prompts), stop_ids(lm), list(range(len(prompts)))
     said: list[tuple[list[int], list[float]]] = [([], []) for _ in prompts]
     while rows:
         left = [rooms[row] - chooser.place for row in rows]
@@ -567,6 +566,15 @@ def _readable(lm: LanguageModel, pairs: list[tuple]) -> list[Row]:
     return rows
 
 
+def _alike(lm: LanguageModel, rows: list[Row], batch_size: int | str) -> list[list[int]]:
+    """The indices of rows in batches of those that begin alike, where they are read as trees; else of one length."""
+    batches = _batches(lm, [sum(map(len, row)) for row in rows], batch_size)
+    alone = all(len(batch) == 1 for batch in batches)
+    if batch_size != "auto" or alone or not decodes_fast(lm):
+        return batches
+    return in_trees([list(chain(*row)) for row in rows])
+
+
 def _few_logits(batch: list[int], logits: list[int], most: int) -> Iterator[list[int]]:
     """A batch in parts of at most `most` logits (or of one row), in its order."""
     part, weight = [], 0
@@ -599,8 +607,8 @@ def iterate_logprobs(lm: LanguageModel, pairs: list[tuple], batch_size: int | st
         found = read(lm, [rows[i] for i in batch])
         return [table.cpu() for table in found] if fitting.halved else found
 
-    for by_length in _batches(lm, [sum(map(len, row)) for row in rows], batch_size):
-        for batch in _few_logits(by_length, logits, most):
+    for alike in _alike(lm, rows, batch_size):
+        for batch in _few_logits(alike, logits, most):
             yield batch, [table for part in fitting.parts(batch, tables) for table in part]
 
 # %% ../nbs/04_respond.ipynb #abb8e7da

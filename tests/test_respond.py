@@ -11,16 +11,19 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny_model import WORDS, make_tiny_model
 
+from ssr_nb import decoding
 from ssr_nb.adapters import adapter_disabled, add_lora, remove_lora
 from ssr_nb.chat import answer_ids, chat_ids, stop_ids
-from ssr_nb.decoding import bytes_of_row, decodes_fast, rows_that_fit
+from ssr_nb.decoding import bytes_of_row, decodes_fast, in_trees, prefix_tree, rows_that_fit, tree_inputs
 from ssr_nb.machine import OutOfMemory
 from ssr_nb.models import load_model
 from ssr_nb.records import Example, RecordError, Response, read_records, write_records
 from ssr_nb.respond import _response as make_response
-from ssr_nb.respond import batches_by_length, completion_logprobs, iterate_logprobs, perplexity, respond
+from ssr_nb.respond import batches_by_length, completion_logprobs, generate_batch, iterate_logprobs, perplexity, respond
 
 
 def prompts(count: int, seed: int = 0) -> list[Example]:
@@ -96,13 +99,50 @@ def test_answers_of_rows_that_leave_when_they_are_done_are_those_of_a_plain_loop
     assert "grouped_heads" not in large.model.config.to_json_string(), "what is saved names an attention of ours"
 
 
-def test_an_equal_beginning_is_read_once(large):
+def test_what_prompts_begin_with_alike_is_read_once(large):
+    """Two passages of forty words with twenty questions each, read to write an answer and to read one or two."""
+    examples = [Example(" ".join([*WORDS[:40]][::order]) + " " + word, "ba", id=f"{order} {word}")
+                for word in WORDS[40:60] for order in (1, -1)]
     read = []
     hook = large.model.get_input_embeddings().register_forward_hook(lambda layer, given, found: read.append(given[0].numel()))
-    examples = [Example(" ".join(WORDS[:40]) + " " + word, "ba", id=word) for word in WORDS[40:60]]
-    respond(examples, large, max_new_tokens=1, progress=False)
+    ways = [lambda: respond(examples, large, max_new_tokens=1, progress=False),
+            lambda: completion_logprobs(large, [(e.prompt, "fa") for e in examples]),
+            lambda: list(iterate_logprobs(large, [(e.prompt, "fa", "fe") for e in examples]))]
+    for way in ways:
+        read.clear()
+        way()
+        assert sum(read) < 2 * 50 + 40 * 6, read
     hook.remove()
-    assert sum(read) < 20 * 5 + 60, read
+
+
+token_rows = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=9), min_size=1, max_size=12)
+
+
+@given(token_rows, st.integers(1, 20))
+def test_a_tree_has_each_beginning_once_and_a_place_sees_what_it_grows_from(rows, most):
+    groups = in_trees(rows, most)
+    assert sorted(i for group in groups for i in group) == list(range(len(rows)))
+    for group in groups:
+        tree = prefix_tree([rows[i] for i in group])
+        assert len(tree.tokens) <= most or len(group) == 1
+        assert len(tree.tokens) == len({tuple(rows[i][:end]) for i in group for end in range(1, len(rows[i]) + 1)})
+        sees = tree_inputs(tree)["attention_mask"][0, 0]
+        for i, path in zip(group, tree.paths):
+            assert [tree.tokens[place] for place in path] == rows[i]
+            assert [tree.depths[place] for place in path] == list(range(len(path)))
+            assert [sees[place].nonzero().flatten().tolist() for place in path] == [path[:end] for end in range(1, len(path) + 1)]
+
+
+@pytest.mark.parametrize("most", [1, 3, 512])
+def test_prompts_of_any_lengths_are_answered_as_each_alone(large, monkeypatch, most):
+    "Single tokens, one prompt that begins another, the same one twice; in trees of a place, a few, or all in one."
+    monkeypatch.setattr(decoding.in_trees, "__defaults__", (most,))
+    rows = [[5], [6], [5, 6, 7, 8], [5, 6], [9, 5, 6, 7], [5, 6], [5, 6, 9, 9, 9, 9]]
+    for asked in (rows, rows[:2], rows[2:3]):
+        together = generate_batch(large, asked, 6)
+        for (tokens, values, stopped), row in zip(together, asked):
+            [(alone, apart, ended)] = generate_batch(large, [row], 6)
+            assert (tokens, stopped) == (alone, ended) and values == pytest.approx(apart, abs=1e-4)
 
 
 def test_samples_of_rows_that_leave_are_the_same(lm, monkeypatch):

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,12 @@ def test_a_run_goes_on_from_what_is_kept_of_it(tmp_path):
 
     lines: list[str] = []
     keep.lay_back(tmp_path / "again", tmp_path / "kept")
-    assert read_records(tmp_path / "again" / "base" / "scores.jsonl", Score) == scores
+    laid = read_records(tmp_path / "again" / "base" / "scores.jsonl", Score)
+    assert [replace(s, extra={}) for s in laid] == [replace(s, extra={}) for s in scores]
+    assert any('"' in s.extra["reason"] for s in scores if "reason" in s.extra), "nothing is quoted in this test"
+    for after, before in zip(laid, scores):
+        assert '"' not in after.extra.get("reason", "") and before.extra.get("reason", "").startswith(after.extra.get("reason", ""))
+        assert {**after.extra, "reason": ""} == {**before.extra, "reason": ""}
     more = compare(Comparison(**config | {"methods": ["sft", "ssr", "replay"]}), tmp_path / "again", say=lines.append)
     assert any("1 arms to run" in line for line in lines), "replay alone"
     assert {(r["method"], r["against"]) for r in more["differences"]} >= {("replay", "sft"), ("ssr", "sft")}

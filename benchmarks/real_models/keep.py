@@ -5,15 +5,16 @@
                                      # configuration trains none of them again, and methods, rates or seeds can be added
 
 `summary.json` is the run's own. `scores.jsonl.xz` has every single score with its answer, so that whoever doubts an interval
-can make it again. `answers.json` says of each arm how long its answers to the target are and how many were cut off.
-`by_rate.json` has the paired differences of each method to SFT at every rate that both were trained at, and `lost.json` the
-general prompts that each method lost at its quoted rate (without suites of published data)."""
+can make it again; what a judge's reason quotes is left out, since that may be gold of published data. `answers.json` says of
+each arm how long its answers to the target are and how many were cut off. `by_rate.json` has the paired differences of each
+method to SFT at every rate that both were trained at, and `lost.json` the general prompts that each method lost at its quoted
+rate (without suites of published data)."""
 
 import argparse
 import json
 import lzma
 from collections import defaultdict
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from ssr_nb.compare import arm_folder
@@ -43,6 +44,12 @@ def _answers(scores: list[Score]) -> dict[str, dict]:
                    "cut off": sum(s.extra["finish_reason"] == "length" for s in of)} for name, of in arms.items()}
 
 
+def _without_quotations(score: Score) -> dict:
+    "A score as it is kept: the reason of its verdict as far as nothing is quoted."
+    reason = score.extra.get("reason")
+    return asdict(replace(score, extra=score.extra | {"reason": reason.partition('"')[0].rstrip(": ")}) if reason else score)
+
+
 def keep(run: Path, name: Path) -> None:
     "Write what is kept of a finished run."
     name.mkdir(exist_ok=True)
@@ -52,7 +59,7 @@ def keep(run: Path, name: Path) -> None:
               if score.method in ("base", *summary["mixes"])]
     write_json(name / "summary.json", summary)
     write_json(name / "answers.json", _answers(scores))
-    lines = (json.dumps(asdict(score)) for score in scores)
+    lines = (json.dumps(_without_quotations(score)) for score in scores)
     (name / SINGLE).write_bytes(lzma.compress("\n".join(lines).encode()))
     methods = [method for method in summary["mixes"] if method != "sft"]
     write_json(name / "by_rate.json", [row for method in methods for row in at_each_rate(run, method)])

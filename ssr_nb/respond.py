@@ -586,7 +586,7 @@ def _few_logits(batch: list[int], logits: list[int], most: int) -> Iterator[list
         weight += logits[i]
     yield part
 
-
+# %% ../nbs/04_respond.ipynb #ac9f6322
 def iterate_logprobs(lm: LanguageModel, pairs: list[tuple], batch_size: int | str = "auto",
                      read: Callable = _read) -> Iterator[tuple[list[int], list[torch.Tensor]]]:
     """Batch by batch, the indices of its pairs and for each its log-probabilities [completion tokens,

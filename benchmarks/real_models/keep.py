@@ -16,6 +16,7 @@ import lzma
 from collections import defaultdict
 from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ssr_nb.compare import arm_folder
 from ssr_nb.grounded import PUBLISHED
@@ -62,7 +63,9 @@ def keep(run: Path, name: Path) -> None:
     lines = (json.dumps(_without_quotations(score)) for score in scores)
     (name / SINGLE).write_bytes(lzma.compress("\n".join(lines).encode()))
     methods = [method for method in summary["mixes"] if method != "sft"]
-    write_json(name / "by_rate.json", [row for method in methods for row in at_each_rate(run, method)])
+    with TemporaryDirectory() as every_arm:
+        write_records(Path(every_arm) / "scores.jsonl", scores)
+        write_json(name / "by_rate.json", [row for method in methods for row in at_each_rate(every_arm, method)])
     write_json(name / "lost.json", {method: [asdict(change) for change in losses_of(run, method) if change.task not in PUBLISHED]
                                     for method in summary["mixes"]})
 

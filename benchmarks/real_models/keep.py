@@ -13,6 +13,7 @@ rate (without suites of published data)."""
 import argparse
 import json
 import lzma
+import re
 from collections import defaultdict
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -46,9 +47,9 @@ def _answers(scores: list[Score]) -> dict[str, dict]:
 
 
 def _without_quotations(score: Score) -> dict:
-    "A score as it is kept: the reason of its verdict as far as nothing is quoted."
+    "A score as it is kept: the reason of its verdict as far as it quotes nothing and doesn't name gold."
     reason = score.extra.get("reason")
-    return asdict(replace(score, extra=score.extra | {"reason": reason.partition('"')[0].rstrip(": ")}) if reason else score)
+    return asdict(replace(score, extra=score.extra | {"reason": re.split('"|, gold ', reason)[0].rstrip(": ")}) if reason else score)
 
 
 def keep(run: Path, name: Path) -> None:

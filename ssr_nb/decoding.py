@@ -17,7 +17,8 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from .machine import LARGE, available_memory
+from .architectures import _last
+from .machine import LARGE, available_memory, ran_out
 from .models import LanguageModel
 
 # %% ../nbs/04a_decoding.ipynb #021656e6
@@ -243,32 +244,32 @@ def trial_rows(lm: LanguageModel) -> list[list[int]]:
 def says_the_same(lm: LanguageModel) -> bool:
     """Whether a model says after the `trial_rows` what it says in the usual way, but for rounding, where they are read as a
     tree, and where they are read into a cache and go on from there."""
-    config = lm.model.config.get_text_config()
-    rows, usual, training = trial_rows(lm), config._attn_implementation, lm.model.training
+    config, rows, training = lm.model.config.get_text_config(), trial_rows(lm), lm.model.training
+    usual = config._attn_implementation
     lm.model.eval()
     try:
+        alone = torch.cat([_said(lm, [row]) for row in rows])
+        most = 3 * _apart(_said(lm, rows[:2]), alone[:2]) + torch.finfo(lm.dtype).eps ** 0.5 * float(alone.std())
+        use_grouped_attention(lm.model)
         with torch.no_grad():
-            alone = torch.cat([_said(lm, [row]) for row in rows])
-            rounding = _apart(_said(lm, rows[:2]), alone[:2])
-            use_grouped_attention(lm.model)
-            most = 3 * rounding + torch.finfo(lm.dtype).eps ** 0.5 * float(alone.std())
             return all(_apart(way(lm, rows), alone) <= most for way in (_from_tree, _from_cache))
-    except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, NotImplementedError):
-        return False  # it can't be given a tree
+    except Exception as error:  # a model that can't be given a tree; a shortage of memory says nothing of the model
+        if ran_out(error):
+            raise
+        return False
     finally:
         config._attn_implementation = usual
         lm.model.train(training)
 
 
 def _said(lm: LanguageModel, rows: list[list[int]]) -> torch.Tensor:
-    "The log-probabilities of what follows rows of one length [rows, vocabulary], as the model usually tells them."
-    return lm.model(input_ids=torch.tensor(rows), use_cache=False).logits[:, -1].float().log_softmax(-1)
+    "The log-probabilities of what follows rows [rows, vocabulary], as the model usually tells them."
+    return _last(lm.model, rows, pad=0).log_softmax(-1)
 
 
 def _apart(these: torch.Tensor, those: torch.Tensor) -> float:
     "How far two tables are apart: the root of the mean square."
     return float((these - those).pow(2).mean().sqrt())
-
 
 # %% ../nbs/04a_decoding.ipynb #6496c83e
 def _from_tree(lm: LanguageModel, rows: list[list[int]]) -> torch.Tensor:

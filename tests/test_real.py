@@ -87,7 +87,7 @@ def test_a_run_goes_on_from_what_is_kept_of_it(tmp_path):
     summary = compare(Comparison(**config), tmp_path / "run", say=lambda line: None)
     scores = read_records(tmp_path / "run" / "base" / "scores.jsonl", Score)
     scores[0].response = "one\u2028two\x85three"  # what ends a line for Python, and not in a file of lines
-    scores[0].extra["reason"] = 'gold is not in it: "a lamp"'
+    scores[0].extra["reason"], scores[1].extra["reason"] = 'gold is not in it: "a lamp"', "another number: 12, gold 160"
     write_records(tmp_path / "run" / "base" / "scores.jsonl", scores)
     keep.keep(tmp_path / "run", tmp_path / "kept")
     kept = {path.name: path for path in (tmp_path / "kept").iterdir()}
@@ -102,8 +102,8 @@ def test_a_run_goes_on_from_what_is_kept_of_it(tmp_path):
     keep.lay_back(tmp_path / "again", tmp_path / "kept")
     laid = read_records(tmp_path / "again" / "base" / "scores.jsonl", Score)
     assert [replace(s, extra={}) for s in laid] == [replace(s, extra={}) for s in scores]
-    assert laid[0].extra["reason"] == "gold is not in it", "what a judge quotes may be published data"
-    assert [s.extra for s in laid[1:]] == [s.extra for s in scores[1:]], "nothing else is quoted here"
+    assert [s.extra["reason"] for s in laid[:2]] == ["gold is not in it", "another number: 12"], "gold may be published data"
+    assert [s.extra for s in laid[2:]] == [s.extra for s in scores[2:]], "nothing else is quoted here"
     more = compare(Comparison(**config | {"methods": ["sft", "ssr", "replay"]}), tmp_path / "again", say=lines.append)
     assert any("1 arms to run" in line for line in lines), "replay alone"
     assert {(r["method"], r["against"]) for r in more["differences"]} >= {("replay", "sft"), ("ssr", "sft")}

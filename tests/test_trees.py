@@ -121,3 +121,14 @@ def test_one_trial_is_made_for_batches_side_by_side(tmp_path, monkeypatch):
         together = respond(EXAMPLES, lm, max_new_tokens=6, batch_size=1, at_once=3)
     assert trial.call_count == 1 and [r.response for r in together] == [
         r.response for r in respond(EXAMPLES, lm, max_new_tokens=6, batch_size=1, at_once=1)]
+
+
+def test_where_memory_is_short_nothing_is_held_against_a_model(llama, monkeypatch):
+    monkeypatch.setattr(decoding, "LARGE", 1)
+
+    def short(*given, **more):
+        raise torch.OutOfMemoryError("out of memory")
+
+    with patch.object(decoding, "read_together", short), pytest.raises(torch.OutOfMemoryError):
+        decodes_fast(llama)
+    assert llama.model.config._attn_implementation == "sdpa" and decodes_fast(llama)

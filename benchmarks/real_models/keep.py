@@ -5,7 +5,7 @@
                                      # configuration trains none of them again, and methods, rates or seeds can be added
 
 `summary.json` is the run's own. `scores.jsonl.xz` has every single score with its answer, so that whoever doubts an interval
-can make it again; what a judge's reason quotes is left out, since that may be gold of published data. `answers.json` says of
+can make it again; what a judge's reason quotes, or names as gold, is left out. `answers.json` says of
 each arm how long its answers to the target are and how many were cut off. `by_rate.json` has the paired differences of each
 method to SFT at every rate that both were trained at, and `lost.json` the general prompts that each method lost at its quoted
 rate (without suites of published data)."""

@@ -71,7 +71,8 @@ _UNIT = re.compile(r"""
     """, re.VERBOSE)
 _NAME = re.compile(r"^\s*(?P<name>[a-zA-Z](?:_\{?\w{1,3}\}?)?(?:\([a-z]\))?)\s*(?:=|\\in)\s*(?P<rest>[^=]+)$")
 _NO_UNITS = frozenset("""hundred thousand million billion trillion dozen squared cubed half halves third thirds quarter
-    quarters fifths tenths factorial pi and or percent times""".split())
+    quarters fifths tenths factorial pi and or percent times grand thou mil mill mln mio mn mrd bil bln bn lakh crore subtracted
+    taken deducted""".split())
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,13 @@ def serve() -> None:
     for line in sys.stdin:
         print(json.dumps(same_value(*json.loads(line))), flush=True)
 
+
+def _listen(lines: Iterable[str], replies: queue.Queue) -> None:
+    """Put what a process writes, line by line, where it can be waited for."""
+    for line in lines:
+        replies.put(line)
+    replies.put("")  # the process has ended
+
 # %% ../nbs/05e_math.ipynb #c0272093
 class Comparer:
     """A process in which formulas are compared. If one takes longer than `seconds`, the process is ended, and another
@@ -173,13 +181,7 @@ class Comparer:
             [sys.executable, "-c", "from ssr_nb.math_judge import serve; serve()"], text=True, encoding="utf-8",
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))})
-        threading.Thread(target=self._listen, args=(self.process.stdout, self.replies), daemon=True).start()
-
-    @staticmethod
-    def _listen(lines: Iterable[str], replies: queue.Queue) -> None:
-        for line in lines:
-            replies.put(line)
-        replies.put("")  # the process has ended
+        threading.Thread(target=_listen, args=(self.process.stdout, self.replies), daemon=True).start()
 
     def same(self, gold: str, answer: str) -> tuple[bool | None, str]:
         """Whether two formulas are equal; None where that can't be told, and why."""
@@ -193,6 +195,9 @@ class Comparer:
                 reply = self.replies.get(timeout=self.seconds + 60 * begins)  # at first the library is loaded
             except (queue.Empty, OSError):
                 reply = ""
+            except BaseException:  # Ctrl-C: a reply that comes later must not pass for the next one's
+                self.close()
+                raise
             if not reply:
                 self.close()
                 return None, "a comparison that failed, or took too long"

@@ -191,8 +191,9 @@ def _is_label(before: str, digits: str, after: str) -> bool:
 _SIGN_JOINS = re.compile(r"(?:(?:^|[^A-Za-z])[A-Za-z]|[0-9)\]}])\s*$")  # x + 3 and 5 - 3, not "is -3"
 _AFTER = re.compile(rf"""
     (?!(?:{'|'.join(_GLUED)})(?:\^?-?[0-9])?(?![\w]))[A-Za-z_]                    # glued, and no unit: 3i, 5th, 2x
-  | -?ish\b | \.\. | \s?\+\s*(?:$|[.,;)]) | \s?(?:\\[a-zA-Z]+|[π√∞^‰‱]|[×*·÷]\s?[a-zA-Z\\(])
+  | -?ish\b | \.\. | \s?\+\s*(?:$|[.,;)]) | \s?(?:\\[a-zA-Z]+|[π√∞^‰‱₀-₉]|[×*·÷]\s?[a-zA-Z\\(])
   | \s(?:per\s+[0-9]+|tens|pi|squared|cubed|factorial|hal(?:f|ves)|thirds?|quarters?|(?:four|fif|six|seven|eigh|nin|ten|hundred)ths?
+        |grand|thou|mil|mill|mln|mrd|bil|bln|(?:subtracted|taken|deducted)\s(?:away\s)?from|r\s?[0-9]+
         |and\ one|and\ (?:a|one|two|three)[ -](?:half|halves|thirds?|quarters?)|[a-zA-Z]\s?=|[inxyz]\b(?![.]))\b
   | \s?\(?\\?p?mod\b | [:/](?=[0-9a-zA-Z(]) | \( | \s?[-+]\s?(?:[a-zA-Z]\b|\\|\()                  # 12:30, 3(x + 1), 3 - x
     """, re.VERBOSE)
@@ -257,6 +258,22 @@ def _main_number(claim: str) -> tuple[Quantity | None, str]:
 _VARIABLE = re.compile(r"(?<![\w\\])([A-Za-z](?:_?\{?\w{1,3}\}?)?)\s*=")
 
 
+_UNSOLVED = re.compile(r"""
+    [0-9]\s?[*·×]?\s?(?![mgshltdLWVATBCF]\b)[a-zA-Z]\b                                # 2x and 2 * x, but 5 m
+  | (?:^|[+*·×÷(]|\s[-/]\s)\s*-?\s*(?:[a-zA-Z]+\s)*[a-zA-Z]+\s*[-+*·×/÷^]\s*[$€£]?[0-9]     # x - 2, total / 2, but 16 eggs - 7
+  | [0-9]\s*[-+*·×/÷^]\s*[a-zA-Z]\b | [0-9]\s[-+*·×÷]\s[a-zA-Z]{2} | (?:^|\s)-\s?[a-zA-Z]\b   # 3 + x, 2 * price, -x
+    """, re.VERBOSE)
+
+
+def _unsolved(side: str) -> bool:
+    """Whether a side of an equation reckons with a name whose value it doesn't give, as in 2x = 18.
+
+    >>> [_unsolved(side) for side in ("2x", "total - 5", "16 eggs - 7 eggs", "3 x 6", "so she makes 9 * $2")]
+    [True, True, False, False, False]
+    """
+    return _UNSOLVED.search(re.sub(r"(?<=[0-9])\s*[xX]\s*(?=[$€£]?\s?[0-9])", " * ", side.strip())) is not None
+
+
 def _result(claim: str) -> tuple[str, str]:
     """What follows the last `=` of a chain of equations, in which each uses the result before it; or why not."""
     parts = [part for part in re.split(r"[,;]|\b(?:and|so|then|or)\b", claim) if "=" in part]
@@ -267,7 +284,9 @@ def _result(claim: str) -> tuple[str, str]:
         same = [q.values for q in quantities(other.rpartition("=")[2])]
         if not results or results[0].values not in [q.values for q in uses] + same:
             return "", "several numbers"
-    tail = claim.rpartition("=")[2]
+    before, _, tail = claim.rpartition("=")
+    if quantities(tail) and _unsolved(re.split(r"[,;=]|\b(?:and|so|then|or)\b", before)[-1]):
+        return "", "an equation that isn't solved"
     return (tail if quantities(tail) else claim.partition("=")[0]), ""
 
 # %% ../nbs/05_reading_numbers.ipynb #9697877c
@@ -354,6 +373,10 @@ _CORRECTION = re.compile(r"""
       |but|although|alternatively|recheck\w*|should)\b""", re.VERBOSE | re.IGNORECASE)
 
 
+_CONCLUDES = re.compile(r"=|\b(?:so|thus|therefore|hence|total|altogether|in all|now|finally|left|remain\w*|overall)\b",
+                        re.IGNORECASE)
+
+
 def final_claims(text: str) -> tuple[list[str], str]:
     """What a text marks as its final answer: every claim that must agree with the others; or none, and why, where the
     text corrects itself after the last one."""
@@ -361,21 +384,23 @@ def final_claims(text: str) -> tuple[list[str], str]:
     plain = [mark for mark in marks if mark[0] != "said"] or marks
     if not plain:
         return [], ""
-    if any(_CORRECTION.search(s) and quantities(in_digits(s)) for s in sentences(text[marks[-1][2]:])):
+    after = [s for s in sentences(text[marks[-1][2]:]) if quantities(in_digits(s))]
+    if any(_CORRECTION.search(s) for s in after):
         return [], "a correction after the final answer"
-    return list(dict.fromkeys([claim for _, claim, _ in plain] + [m[1] for m in marks if m[2] > plain[-1][2]])), ""
+    claims = list(dict.fromkeys([claim for _, claim, _ in plain] + [m[1] for m in marks if m[2] > plain[-1][2]]))
+    concluded = [found for s in after if _CONCLUDES.search(s) and (found := claimed(s)[0])]
+    if concluded and concluded[-1].values not in [found.values for claim in claims if (found := claimed(claim)[0])]:
+        return [], "another number after the final answer"
+    return claims, ""
 
 # %% ../nbs/05_reading_numbers.ipynb #477cd4cf
-_CONCLUDES = re.compile(r"=|\b(?:so|thus|therefore|hence|total|altogether|in all|now|finally|left|remain\w*|overall)\b",
-                        re.IGNORECASE)
-
-
 def _unmarked(text: str) -> tuple[Quantity | None, str]:
     """The number of the last sentence that has one; it must conclude, or be the only number there is."""
-    holding = [s for s in sentences(text) if quantities(in_digits(s))]
+    said = re.sub(r"(?m)^[ \t]*(?:[-*•]|[0-9]{1,2}[.)])[ \t]+(?=\S)", "", text)  # without the marks of a list
+    holding = [s for s in sentences(said) if quantities(in_digits(s))]
     if not holding:
         return None, "no number"
-    found, why = claimed(re.sub(r"^\s*[-*•]\s+", "", holding[-1]))
+    found, why = claimed(holding[-1])
     if len(holding) > 1 and not why and not _CONCLUDES.search(holding[-1]):
         others = [q.values for s in holding[:-1] for q in quantities(in_digits(s))]
         if any(values != found.values for values in others):

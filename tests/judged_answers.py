@@ -849,6 +849,31 @@ true | That statement is true.
 
 # gold is no single number, or the answer's number isn't gold's, or there are two
 NUMERIC_DOUBT = r"""
+18 | The answer is 18.\n\nStep by step: 16 - 3 - 4 = 9. 9 * 2 = 20. So she makes $20 every day.
+18 | #### 18\nSo the total is 20.
+18 | Answer: 18\nThe total is 20.
+18 | \boxed{18}. Therefore Janet makes 20 dollars.
+18 | The result is 18. In all, she has 20 eggs left.
+18 | So 2x = 18.
+18 | \boxed{x - 2 = 18}
+18 | 3 + x = 18
+18 | -x = 18
+18 | x/2 = 18
+18 | Total - 5 = 18
+18 | price / 2 = 18
+18 | 2 * price = 18
+18 | 5 + her age = 18
+18 | x^2 = 18
+1 | 1. She sells the eggs at the market.
+1 | 1. x
+1 | 1) The eggs are sold.
+18 | 18 grand
+18 | 18 thou
+18 | 18 mil
+18 | 18 mln
+18 | 18 subtracted from 20
+18 | 18 r5
+18 | 18₁₆
 9 | 9 is a square number.
 9 | gate 9
 9 | It is at gate 9.
@@ -1121,6 +1146,20 @@ $8 | 8 euros
 
 # gold's number in other writing
 NUMERIC_RIGHT = r"""
+18 | The answer is 18. 16 - 3 - 4 = 9 and 9 * 2 = 18.
+18 | #### 18\nSo the total is 18.
+18 | The answer is 18. She had 16 eggs. So she makes $18.
+18 | 16 eggs - 7 eggs = 9 eggs. 9 x 2 = 18
+18 | x = 36/2 = 18
+18 | So 3 x 6 = 18
+18 | 1. She has 16 eggs.\n2. She eats 3.\n3. So she sells 18.
+18 | 1) 16-7=9\n2) 9*2=18
+36 | 12 miles/hour * 3 hours = 36 miles
+35 | $5/day * 7 days = $35
+8 | 5 m + 3 m = 8 m
+20 | 10-foot board * 2 = 20 feet
+18 | Let x be it. 2x = 36. x = 18.
+18 | Total = $5 + $13 = $18
 9 | In total 9
 9 | 9 is the answer.
 9 | 9 are left.

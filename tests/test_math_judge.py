@@ -51,6 +51,20 @@ def test_a_comparison_that_takes_too_long_is_a_doubt_and_the_next_one_is_made():
     quick.close()
 
 
+def test_a_comparison_that_was_interrupted_leaves_no_reply_for_the_next_one():
+    "Ctrl-C comes while the reply is awaited; it is there a moment later, and must not pass for that to another pair."
+    found = Comparer()
+    try:
+        assert found.same("2", "3") == (False, "")
+        found.replies.get = lambda timeout: (_ for _ in ()).throw(KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt):
+            found.same("x", "x")
+        assert found.process is None
+        assert [found.same(*pair)[0] for pair in (("x", "y"), ("x", "x"))] == [False, True]
+    finally:
+        found.close()
+
+
 def test_a_process_that_dies_is_a_doubt_and_another_is_begun(comparer):
     assert comparer.same("2", "2")[0] is True
     comparer.process.kill()

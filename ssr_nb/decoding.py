@@ -314,12 +314,12 @@ def bytes_of_row(lm: LanguageModel, tokens: int) -> int:
     return number * tokens * (2 * keys + inner) + 3 * 4 * config.vocab_size
 
 
-def rows_that_fit(lm: LanguageModel, tokens: int, most: int) -> int:
-    """Of `most` rows, or half of them, or a quarter and so on, the first number that takes no more than half of the
-    memory that is free; one at least. Halves, so that a little more or less of it changes no batch."""
+def rows_that_fit(lm: LanguageModel, tokens: int, most: int, at_once: int = 1) -> int:
+    """Of `most` rows, or half of them, or a quarter and so on, the first number of which `at_once` batches take no more than
+    half of the memory that is free; one at least. Halves, so that a little more or less of it changes no batch."""
     free = available_memory() if torch.device(lm.device).type == "cpu" else None
     try:
-        while free is not None and most > 1 and most * bytes_of_row(lm, tokens) > free / 2:
+        while free is not None and most > 1 and at_once * most * bytes_of_row(lm, tokens) > free / 2:
             most = (most + 1) // 2
     except AttributeError:  # a model whose configuration has other names: it is found out by trying
         pass

@@ -22,7 +22,7 @@ from .metrics import METRICS
 from .models import LanguageModel
 from .records import Example, RecordError, Response, Score, Verdict
 from .decoding import decodes_fast
-from .respond import (Begun, Row, _evaluating, _read, _short_hash, agreed, answer_places, completion_logprobs,
+from .respond import (Begun, Row, _evaluating, _read, _short_hash, agreed, answer_places, completion_logprobs, fits,
                             iterate_logprobs, respond)
 from .rules import Rule
 from .running_text import text_nats
@@ -145,17 +145,22 @@ def kl_nats(lm: LanguageModel, examples: list[Example], answers: list[str],
     in nats, and the tokens.
 
     Zero for a model without adapter. Sums divide to nats per token. `base` reads as the base model does: see BaseStates."""
-    pairs = [(e.prompt, a) for e, a in zip(examples, answers)]
-    found: list[tuple[float, int]] = [(0.0, 0)] * len(pairs)
-    for (indices, before), (_, after) in zip(iterate_logprobs(lm, pairs, read=base), iterate_logprobs(lm, pairs)):
-        for index, p, q in zip(indices, before, after):
-            found[index] = (_divergence(p, q), len(p))
+    def moved(lm: LanguageModel, rows: list[Row]) -> list[torch.Tensor]:
+        both = zip(base(lm, rows), _read(lm, rows))  # of the same rows, however they were put into batches
+        return [torch.tensor([_divergence(p, q), len(p)], dtype=torch.float64) for p, q in both]
+
+    found: list[tuple[float, int]] = [(0.0, 0)] * len(examples)
+    for indices, batch in iterate_logprobs(lm, [(e.prompt, a) for e, a in zip(examples, answers)], read=moved):
+        for index, (nats, tokens) in zip(indices, batch):
+            found[index] = (float(nats), int(tokens))
     return found
 
 
 def _divergence(p: torch.Tensor, q: torch.Tensor) -> float:
-    "The sum over places of KL(p, q), of two tables of log-probabilities; rounding can leave zeros a hair below zero."
-    return max(0.0, float((p.exp() * (p - q.to(p.device))).sum()))
+    """The sum over places of KL(p, q), of two tables of log-probabilities; rounding can leave zeros a hair below zero. What is no
+    number stays none."""
+    total = float((p.exp() * (p - q.to(p.device))).sum())
+    return 0.0 if total < 0 else total
 
 # %% ../nbs/08a_evaluate.ipynb #e5abc081
 def read_with_states(lm: LanguageModel, rows: list[Row]) -> tuple[list[torch.Tensor], list[torch.Tensor], list[torch.Tensor]]:
@@ -288,12 +293,13 @@ class _Item(NamedTuple):
     id: str
 
 
-def _moving(rows: list[tuple[Any, Example]], base_scores: list[Score]) -> tuple[list, list[str]]:
+def _moving(lm: LanguageModel, rows: list[tuple[Any, Example]], base_scores: list[Score]) -> tuple[list, list[str]]:
     """The rows (scores or items, with their examples) of target and general suites, where a model may move, and what the base
-    model answered to them; without its scores the rows' own are. Rows that it answered with nothing are left out."""
+    model answered to them; without its scores the rows' own are. Rows that it answered with nothing are left out, and those
+    whose answer filled the context, so that the end of the turn has no room."""
     said = {(s.task, s.id): s.response for s in (base_scores or [score for score, _ in rows])}
-    found = [(score, example) for score, example in rows
-             if score.task.partition(":")[0] in ("target", "general") and said.get((score.task, score.id))]
+    found = [(score, example) for score, example in rows if score.task.partition(":")[0] in ("target", "general")
+             and (answer := said.get((score.task, score.id))) and fits(lm, example.prompt, answer)]
     return found, [said[score.task, score.id] for score, _ in found]
 
 
@@ -304,7 +310,7 @@ def _add_nats(lm: LanguageModel, rows: Rows, base_scores: list[Score], base: Cal
     left = [row for row, (_, reading) in zip(rows, read) if not reading]
     for (score, _), (nats, tokens) in zip(left, gold_nats(lm, [e for _, e in left])):
         score.extra |= {"gold_nats": nats, "gold_tokens": tokens}
-    moving, said = _moving(left, base_scores)
+    moving, said = _moving(lm, left, base_scores)
     moved = kl_nats(lm, [e for _, e in moving], said, base) if base_scores else [(0.0, 1)] * len(moving)
     for (score, _), (nats, tokens) in zip(moving, moved):
         score.extra |= {"kl_nats": nats, "kl_tokens": tokens}
@@ -346,14 +352,14 @@ class TextSuite:
 # %% ../nbs/08a_evaluate.ipynb #0b7a72d9
 def _readings(lm: LanguageModel, suites: list[Suite], base_scores: list[Score], base: Callable) -> dict[str, Reading]:
     "What a tuned model's pass over gold and the base model's answer gives, by task and id."
-    rows, said = _moving([(_Item(s.task, e.id), e) for s in suites for e in s.examples], base_scores)
+    rows, said = _moving(lm, [(_Item(s.task, e.id), e) for s in suites for e in s.examples], base_scores)
     found = read_both(lm, [e for _, e in rows], said, base) if rows else []
     return {_place(*item): reading for (item, _), reading in zip(rows, found)}
 
 
 def _own_readings(lm: LanguageModel, rows: Rows, states: BaseStates) -> dict[str, Reading]:
     "The same of the base model's pass over gold and its own answer, of which is kept what tuned models will need."
-    rows, said = _moving(rows, [])
+    rows, said = _moving(lm, rows, [])
 
     def read(lm: LanguageModel, batch: list[Row]) -> list[Reading]:
         return [Reading(_gold(table, gold), (0.0, 1), ([], []))

@@ -452,9 +452,13 @@ def read_records(path: str | Path, cls: type[Record]) -> list[Record]:
     return records
 
 # %% ../nbs/00_records.ipynb #ff8e305a
-def _line(record: Record) -> bytes:
-    return (json.dumps(to_row(record), ensure_ascii=False, allow_nan=False) + "\n").encode(
-        "utf-8", "backslashreplace")
+def _line(record: Record, path: str | Path, number: int | None = None) -> bytes:
+    row = to_row(record)
+    try:
+        line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+    except ValueError:
+        raise RecordError(path, number, f"{no_number(row)} of {record.id!r}, which was not written", "a number") from None
+    return line.encode("utf-8", "backslashreplace")
 
 
 def write_records(path: str | Path, records: Iterable[Record]) -> Path:
@@ -466,7 +470,7 @@ def write_records(path: str | Path, records: Iterable[Record]) -> Path:
             if key_of(record) in seen:
                 raise RecordError(path, number, f"id {record.id!r} twice", "every id once")
             seen.add(key_of(record))
-            file.write(_line(record))
+            file.write(_line(record, path, number))
     return Path(path)
 
 # %% ../nbs/00_records.ipynb #8048143d
@@ -547,7 +551,7 @@ class Appender:
     def write(self, record: Record) -> None:
         if key_of(record) in self._keys:
             raise RecordError(self.path, None, f"id {record.id!r} again", "every id once")
-        append_whole(self._file.fileno(), _line(record), self.path)
+        append_whole(self._file.fileno(), _line(record, self.path), self.path)
         self._keys.add(key_of(record))
 
     def __exit__(self, *error) -> None:

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['TOKENS_PER_BATCH', 'MOST_ROWS', 'Place', 'Begun', 'Row', 'LOGITS_PER_TOKEN', 'room_for_batches', 'batches_by_length',
-           'generate_batch', 'Fitting', 'batches_at_once', 'response_key', 'check_prompts', 'respond', 'answer_places',
-           'iterate_logprobs', 'completion_logprobs', 'perplexity', 'agreed']
+           'plain_settings', 'generate_batch', 'Fitting', 'batches_at_once', 'response_key', 'check_prompts', 'fits',
+           'respond', 'answer_places', 'iterate_logprobs', 'completion_logprobs', 'perplexity', 'agreed']
 
 # %% ../nbs/04_respond.ipynb #418fbe73
 import hashlib
@@ -25,7 +25,7 @@ import torch
 from tqdm.auto import tqdm
 
 from .architectures import one_by_one
-from .chat import answer_ids, chat_ids, split_thinking, stop_ids
+from .chat import answer_ids, chat_ids, special_ids, split_thinking, stop_ids
 from .decoding import (contiguous_output, decodes_fast, in_trees, read_prompts, read_together, rows_that_fit,
                              use_grouped_attention)
 from .machine import OutOfMemory, free_memory, low_precision, most_threads, ran_out
@@ -140,6 +140,19 @@ def _generation_config(lm: LanguageModel, new_tokens: int) -> Any:
     return GenerationConfig(max_new_tokens=new_tokens, do_sample=False, num_beams=1, use_cache=True,
                             eos_token_id=stop_ids(lm), pad_token_id=lm.tokenizer.pad_token_id,
                             repetition_penalty=1.0, temperature=1.0, top_p=1.0, top_k=50)
+
+
+@contextmanager
+def plain_settings(lm: LanguageModel) -> Iterator[None]:
+    """In this block the settings of generation that a model brings along, which fill what `_generation_config` leaves open, are
+    away, but for the tokens that end an answer."""
+    model = lm.model.get_base_model() if hasattr(lm.model, "get_base_model") else lm.model
+    own = model.generation_config
+    model.generation_config = type(own)(bos_token_id=own.bos_token_id, eos_token_id=own.eos_token_id, pad_token_id=own.pad_token_id)
+    try:
+        yield
+    finally:
+        model.generation_config = own
 
 
 def _ends(rows: list[list[int]], stops: list[int]) -> list[int]:
@@ -351,19 +364,39 @@ def _rooms(lm: LanguageModel, prompts: dict[str, list[int]]) -> dict[str, int]:
     return {id: lm.context - len(ids) for id, ids in prompts.items()}
 
 
-def check_prompts(examples: list[Example], lm: LanguageModel) -> None:
-    """Raise RecordError, with a count, where prompts leave no room for an answer in the model's context."""
+def check_prompts(examples: list[Example], lm: LanguageModel, gold: bool = False) -> None:
+    """Raise RecordError, with a count, where prompts leave no room for an answer in the model's context, or, if `gold` is to
+    be read behind them, for gold."""
     _rooms(lm, {e.id: chat_ids(lm.tokenizer, e.prompt) for e in examples})
+    over = [e.id for e in examples if not fits(lm, e.prompt, e.completion)] if gold else []
+    if over:
+        raise RecordError(None, None, f"{len(over)} of {len(examples)} prompts too long with their gold: "
+                          f"{', '.join(map(repr, over[:3]))}{' …' * (len(over) > 3)}",
+                          f"at most {lm.context} tokens, the context of {lm.title} as it was loaded")
+
+
+def fits(lm: LanguageModel, prompt: Prompt, completion: str) -> bool:
+    "Whether the model's context holds a prompt with a completion and the end of its turn."
+    return len(chat_ids(lm.tokenizer, prompt)) + len(answer_ids(lm.tokenizer, prompt, completion)) <= lm.context
 
 # %% ../nbs/04_respond.ipynb #eeef5ecc
-def _batches(lm: LanguageModel, lengths: list[int], batch_size: int | str, new_tokens: int = 0) -> list[list[int]]:
-    """`batches_by_length` for this model and the memory that is free; one by one where a batch would change what
-    it says."""
+def _batches(lm: LanguageModel, lengths: list[int], batch_size: int | str, new_tokens: int = 0,
+             at_once: int = 1) -> list[list[int]]:
+    """`batches_by_length` for this model and the memory that is free, of which batches that are worked on `at_once` take
+    equal shares; one by one where a batch would change what it says."""
     if len(lengths) > 1 and batch_size != 1 and one_by_one(lm.model, lm.tokenizer):
         batch_size = 1
     tokens, rows = room_for_batches(lm.device)
-    rows = rows_that_fit(lm, max(lengths, default=0) + new_tokens, rows)
+    rows = rows_that_fit(lm, max(lengths, default=0) + new_tokens, rows, at_once)
     return batches_by_length(lengths, batch_size, tokens, rows)
+
+# %% ../nbs/04_respond.ipynb #5d0e8a10
+def _of_one_room(batch: list[Place], room: dict[str, int]) -> list[list[Place]]:
+    """A batch in parts in which all answers may be equally long, so that no answer is cut short by a neighbour's prompt."""
+    parts: dict[int, list[Place]] = {}
+    for place in batch:
+        parts.setdefault(room[place[0]], []).append(place)
+    return list(parts.values())
 
 # %% ../nbs/04_respond.ipynb #d76cbbae
 Begun = tuple[list[int], list[float]]  # the first tokens of an answer, and their log-probabilities
@@ -393,7 +426,7 @@ class _Plan:
 
 
 def _plan(examples: list[Example], lm: LanguageModel, sampling: _Sampling, samples: int,
-          batch_size: int | str, begun: dict[str, Begun] | None = None) -> _Plan:
+          batch_size: int | str, begun: dict[str, Begun] | None = None, at_once: int = 1) -> _Plan:
     prompts, model, stops = {e.id: chat_ids(lm.tokenizer, e.prompt) for e in examples}, fingerprint(lm), stop_ids(lm)
     room = {id: min(sampling.max_new_tokens, left) for id, left in _rooms(lm, prompts).items()}
     keys = {(e.id, sample): response_key(prompts[e.id], model, *sampling)
@@ -405,9 +438,10 @@ def _plan(examples: list[Example], lm: LanguageModel, sampling: _Sampling, sampl
     ended = {id: bool(tokens) and tokens[-1] in stops for id, (tokens, _) in known.items()}
     whole = {id: ended[id] for id, (tokens, _) in known.items() if ended[id] or len(tokens) == room[id]}
     places = [place for place in keys if place[0] not in whole]
-    batches = _batches(lm, [len(prompts[id]) + len(known[id][0]) for id, _ in places], batch_size, sampling.max_new_tokens)
+    batches = _batches(lm, [len(prompts[id]) + len(known[id][0]) for id, _ in places], batch_size, sampling.max_new_tokens,
+                       at_once)
     return _Plan(prompts, keys, {place: room[place[0]] for place in keys}, known, whole,
-                 [[places[i] for i in batch] for batch in batches])
+                 [part for batch in batches for part in _of_one_room([places[i] for i in batch], room)])
 
 # %% ../nbs/04_respond.ipynb #e2171142
 def _check_settings(max_new_tokens: int, temperature: float, top_p: float, samples: int,
@@ -441,36 +475,37 @@ class _Progress:
 # %% ../nbs/04_respond.ipynb #90a6104d
 def _response(lm: LanguageModel, id: str, sample: int, tokens: list[int], logprobs: list[float], stopped: bool,
               key: str, keep_thinking: bool) -> Response:
-    text = lm.tokenizer.decode(tokens[:-1] if stopped else tokens, skip_special_tokens=True).strip()
+    said = tokens[:-1] if stopped else tokens
+    text = lm.tokenizer.decode(said, skip_special_tokens=False).strip()
     thinking, answer = ("", text) if keep_thinking else split_thinking(text)
-    extra = {"sample": sample, "key": key} | ({"thinking": thinking} if thinking else {})
+    marks = {lm.tokenizer.decode([token]).strip() for token in {*said} & special_ids(lm.tokenizer)}
+    found = {"thinking": thinking, "marks": sorted(mark for mark in marks if mark and mark in answer)}
+    extra = {"sample": sample, "key": key} | {name: value for name, value in found.items() if value}
     return Response(id, answer.strip(), "stop" if stopped else "length", round(sum(logprobs), 4), len(tokens),
                     lm.title, extra)
 
 
-def _answers(lm: LanguageModel, plan: _Plan, sampling: _Sampling, places: list[Place],
-             longest: int) -> list[Response]:
-    """The answers at these places, in one batch, of at most `longest` tokens."""
-    numbers = ([_numbers(longest, sampling.seed, sample, plan.prompts[id]) for id, sample in places]
+def _answers(lm: LanguageModel, plan: _Plan, sampling: _Sampling, places: list[Place]) -> list[Response]:
+    """The answers at these places, in one batch, each as long as it has room for."""
+    rooms, begun = [plan.new_tokens[place] for place in places], [plan.begun[id] for id, _ in places]
+    numbers = ([_numbers(max(rooms), sampling.seed, sample, plan.prompts[id]) for id, sample in places]
                if sampling.temperature else None)
-    begun = [plan.begun[id] for id, _ in places]
     said = generate_batch(lm, [plan.prompts[id] + tokens for (id, _), (tokens, _) in zip(places, begun)],
-                          [max(1, longest - len(tokens)) for tokens, _ in begun], sampling.temperature,
+                          [room - len(tokens) for room, (tokens, _) in zip(rooms, begun)], sampling.temperature,
                           sampling.top_p, numbers)
     return [_response(lm, *place, tokens + more, values + further, stopped, plan.keys[place], sampling.keep_thinking)
             for place, (tokens, values), (more, further, stopped) in zip(places, begun, said)]
 
 # %% ../nbs/04_respond.ipynb #00a550e9
 def _work(plan: _Plan, there: dict[Place, Response], keep: Callable[[Response], None],
-          answers: Callable[[list[Place], int], list[Response]], progress: bool, at_once: int) -> None:
+          answers: Callable[[list[Place]], list[Response]], progress: bool, at_once: int) -> None:
     """Answer every batch that isn't all there, and keep what is new, batch by batch, in
     halves where memory is short."""
     fitting = Fitting("respond")
     shown = _Progress(len(plan.keys), len(there), progress)
 
     def parts(batch: list[Place]) -> Iterator[list[Response]]:
-        longest = min(plan.new_tokens[place] for place in batch)
-        return fitting.parts(batch, lambda part: answers(part, longest))
+        return fitting.parts(batch, answers)
 
     todo = [batch for batch in plan.batches if not all(place in there for place in batch)]
     for said in _side_by_side(todo, parts, at_once):
@@ -504,12 +539,12 @@ def respond(examples: list[Example], lm: LanguageModel, out: str | Path | None =
         raise ValueError(f"found temperature = {temperature} for answers whose beginnings are known; expected 0 (greedy)")
     _distinct(examples)
     sampling = _Sampling(max_new_tokens, temperature, top_p, seed, keep_thinking)
-    plan = _plan(examples, lm, sampling, samples, batch_size, begun)
+    plan = _plan(examples, lm, sampling, samples, batch_size, begun, at_once)
 
-    def answers(places: list[Place], longest: int) -> list[Response]:
-        return _answers(lm, plan, sampling, places, longest)
+    def answers(places: list[Place]) -> list[Response]:
+        return _answers(lm, plan, sampling, places)
 
-    with _kept(out, plan.keys) as (there, keep), _evaluating(lm):
+    with _kept(out, plan.keys) as (there, keep), _evaluating(lm), plain_settings(lm):
         for id, stopped in plan.whole.items():
             if (id, 0) not in there:
                 keep(_response(lm, id, 0, *plan.begun[id], stopped, plan.keys[id, 0], keep_thinking))
@@ -593,8 +628,8 @@ def iterate_logprobs(lm: LanguageModel, pairs: list[tuple], batch_size: int | st
     vocabulary] (float32, nats).
 
     A pair is a prompt and a completion, whose tokens end with the end of its turn; or a prompt and several
-    completions, each read as if the others weren't there, whose rows follow one another. The batches depend on the
-    pairs alone, so two models, or one with its adapter on and off, can be walked through side by side. Where memory
+    completions, each read as if the others weren't there, whose rows follow one another. The batches depend on the pairs
+    and, unless `batch_size` is given, on the memory that is free: what is wanted of two models goes into one `read`. Where memory
     is short a batch is read in parts, and its tables are on the CPU. `read(lm, rows)` may come by the tables of a
     batch in another way, or give what it makes of them. Raises RecordError for a pair that exceeds the context.
     """

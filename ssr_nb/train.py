@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['COMPLETE', 'LATER', 'Renewal', 'encode', 'coloured', 'TooLong', 'encode_all', 'arguments_for', 'is_main', 'shared',
            'check_processes', 'by_length', 'EpochOrder', 'groups_by_length', 'order_of', 'newest_checkpoint', 'mark_of',
-           'claim', 'Trained', 'save_trained', 'load_trained', 'run_steps', 'run_rounds', 'train']
+           'claim', 'Trained', 'save_trained', 'load_trained', 'run_steps', 'run_rounds', 'check_finite', 'train']
 
 # %% ../nbs/07a_train.ipynb #13bb1101
 import hashlib
@@ -415,6 +415,15 @@ def run_rounds(tuned: LanguageModel, targets: list[Target], rows: list[dict], se
         losses = run_steps(tuned, targets, rows, settings, folder, checkpoint, progress, until=until)
     return losses
 
+# %% ../nbs/07a_train.ipynb #6e1a0c10
+def check_finite(tuned: LanguageModel, settings: TrainingSettings) -> None:
+    "Raise a ValueError where a training has ended in weights that are no numbers: nothing could be made of such an adapter."
+    weights = {name: weight for name, weight in tuned.model.named_parameters() if weight.requires_grad}
+    if broken := [name for name, weight in weights.items() if not weight.isfinite().all()]:
+        raise ValueError(f"found {len(broken)} of {len(weights)} weights of the adapter with values that are no numbers after training at "
+                         f"learning rate {settings.learning_rate:g} with weights in {tuned.dtype}; expected numbers. A lower rate may help, "
+                         "or dtype float32")
+
 # %% ../nbs/07a_train.ipynb #dd0f8ba4
 def _checkpoints(out: str | Path) -> Path:
     return Path(out).with_name(f".{Path(out).name}.checkpoints")
@@ -478,6 +487,7 @@ def _trained(targets: list[Target], rows: list[dict], lm: LanguageModel, out: st
                 losses = run_rounds(tuned, targets, rows, settings, folder or Path(scratch), renewal, progress)
         else:
             losses = run_steps(tuned, targets, rows, settings, folder, checkpoint, progress, watch)
+        check_finite(tuned, settings)
         probed = concluded(watch, tuned, settings.steps_for(len(rows))) if watch else None
         scale_adapter(tuned, settings.scale)
         if settings.after:

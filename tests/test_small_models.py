@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import ROOT
 
 import ssr_nb.models as models
 import ssr_nb.small_models as small_models
@@ -73,6 +74,7 @@ FAMILIES = {  # what the number of weights depends on besides: heads, those of k
     "smollm2-135m": ("llama", 9, 3, True, None), "smollm2-360m": ("llama", 15, 5, True, None),
     "smollm2-1.7b": ("llama", 32, 32, True, None), "llama-3.2-1b": ("llama", 32, 8, True, None),
     "llama-3.2-3b": ("llama", 24, 8, True, None), "qwen2.5-0.5b": ("qwen2", 14, 2, True, None),
+    "qwen2.5-coder-0.5b": ("qwen2", 14, 2, True, None),
     "qwen2.5-1.5b": ("qwen2", 12, 2, True, None), "qwen2.5-3b": ("qwen2", 16, 2, True, None),
     "qwen2.5-7b": ("qwen2", 28, 4, False, None), "mistral-7b": ("mistral", 32, 8, False, None),
     "gemma-3-270m": ("gemma3_text", 4, 1, True, 256), "gemma-3-1b": ("gemma3_text", 4, 1, True, 256),
@@ -99,7 +101,14 @@ def test_the_estimate_grows_with_all_that_takes_memory():
     for more in (dict(rows=16), dict(tokens=512), dict(weight=4)):
         assert training_memory(sizes, **more) > known
     assert training_memory(sizes, checkpointing=True) < known
-    assert training_memory(Sizes(10**8, 10, 512, 2048, 100_000)) - known == 8 * 256 * 16 * 50_000
+    assert training_memory(Sizes(10**8, 10, 512, 2048, 100_000)) - known == 8 * 256 * 16 * 50_000 * 0.25
+    assert training_memory(sizes, learnt=1) > training_memory(sizes, learnt=0.5) > known
+
+
+def test_the_estimate_is_near_what_the_benchmark_of_training_took():
+    measured = json.loads((ROOT / "benchmarks" / "train.json").read_text())
+    found = training_memory(SMALL_MODELS[0].sizes, measured["rows"], measured["tokens_a_row"], learnt=measured["learnt"] / measured["tokens_a_row"])
+    assert measured["model"] in SMALL_MODELS[0].hub and 0.8 < found / 1e9 / measured["peak_memory_gb"]["ours"] < 1.2
 
 
 def test_a_packaged_file_is_the_one_it_should_be(tmp_path, monkeypatch):

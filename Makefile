@@ -1,5 +1,5 @@
 # make demo   the whole method on the embedded default
-# make real   the same on a real chat model of 135 million parameters
+# make real   the same on a real chat model of 135 million parameters (DATA=squad2: on the questions of SQuAD 2.0)
 # make test   the tests, the doctests, and the notebooks that take seconds
 # make test-notebooks   every notebook, the long ones too
 # make test-long   the tests that take ten seconds or more each

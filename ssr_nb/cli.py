@@ -467,10 +467,13 @@ def evaluate(out: Out, source: Evaluated, loading: Loading, answering: Answering
     from ssr_nb.evaluate import evaluate as run
     from ssr_nb.evaluate import room_for_answers, tokens_in
     from ssr_nb.records import Score, read_records, write_records
+    from ssr_nb.respond import check_prompts
 
     check_output(out, Score, source.examples, base_scores)  # before anything is loaded
     suites, before, made = _suites(source), read_records(base_scores, Score) if base_scores else [], _made(adapter)
     lm = _adapted(_named(loading, source), adapter)
+    for suite in suites:
+        check_prompts(suite.examples, lm, gold=True)
     room = answering.max_new_tokens or room_for_answers([e for s in suites for e in s.examples], tokens_in(lm),
                                                         source.task.max_new_tokens)
     with locked(out):
@@ -625,6 +628,7 @@ def real(out: Annotated[Path, typer.Option(
          data: Annotated[str, typer.Option(help="passages, which come with the package, or squad2.")] = "passages",
          model: Annotated[str, typer.Option(help="A chat model: a short name, a folder, or a GGUF file.")] = "smollm2-135m",
          rate: Annotated[float, typer.Option(help="The learning rate of both methods.", min=1e-7)] = 3e-3,
+         dtype: Annotated[str, typer.Option(help="auto, bfloat16, float16 or float32.")] = "auto",
          workers: Annotated[Optional[int], typer.Option(
              help="Arms side by side; one a core where it isn't given.")] = None) -> None:
     ("Base, SFT and SSR on a real chat model and questions on passages: what is learnt, what is lost, and one answer "
@@ -632,7 +636,9 @@ def real(out: Annotated[Path, typer.Option(
     from ssr_nb.compare import compare as run
     from ssr_nb.real import real_comparison, told_losses
 
-    run(real_comparison(data, model, rate, workers), out)
+    print("Selective Self-Rehearsal on a real chat model: it learns to answer from a passage, or to say that the passage doesn't.\n"
+          "SFT trains on terse gold; SSR on the model's own answers where they are right, and on gold elsewhere.")
+    run(real_comparison(data, model, rate, workers, dtype), out)
     _show(out)
     print(*told_losses(out), sep="\n")
 

@@ -6,11 +6,13 @@
 __all__ = ['ITEMS', 'LATER', 'PARTS', 'REPLAY_ROOM', 'Arms', 'Comparison', 'training_settings', 'watching_options',
            'configuration_of', 'ray_options', 'TextOptions', 'BenchmarkOptions', 'kind_of', 'measures_of', 'sources_of',
            'target_task', 'Stage', 'stages_of', 'row_of', 'trained_as', 'rewording_of', 'check', 'read_comparison',
-           'room_of', 'load_data', 'general_suites', 'training_judge', 'replay_room', 'not_tested', 'replay_prompts']
+           'room_of', 'give_room', 'load_data', 'general_suites', 'training_judge', 'replay_room', 'not_tested',
+           'replay_prompts']
 
 # %% ../nbs/09_comparison.ipynb #7181a12b
 import importlib.util
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import product
 from pathlib import Path
@@ -20,7 +22,7 @@ import fsspec.core
 
 from .adapter_rows import adapter_named, AFTER
 from .benchmarks import BenchmarkSuite, benchmark_obstacle
-from .evaluate import Suite, TextSuite, suites_of
+from .evaluate import Suite, TextSuite, room_for_answers, suites_of
 from .judge import check_judge
 from .machine import choose_device, choose_dtype
 from .options import check_options, flag_of, from_mapping, option, yaml_value
@@ -413,11 +415,19 @@ def _judge_of(config: Comparison, part: str, source: Source) -> str | dict:
 
 def room_of(config: Comparison, part: str, source: Source) -> int | None:
     """The longest answer to a source's prompts, in tokens, where it has one of its own: as the source says; else, for
-    general prompts, what suits their task, unless the comparison sets one for all."""
-    return source.max_new_tokens or (
-        source.task.max_new_tokens if part in ("general", "replay") and not config.max_new_tokens else None)
+    general prompts, what suits their task, or what the comparison sets where that is more."""
+    suits = source.task.max_new_tokens if part in ("general", "replay") else None
+    return source.max_new_tokens or (max(suits, config.max_new_tokens or 0) if suits else None)
 
 
+def give_room(config: Comparison, suites: list[Suite], count: Callable[[str], int]) -> None:
+    """Give every general suite that has no longest answer of its own the one that suits its gold, in tokens as `count`
+    counts them, or what the comparison sets where that is more. A task with suites of its own is left as it is."""
+    for suite in suites if not isinstance(config.data, str) else []:
+        if isinstance(suite, Suite) and suite.role == "general":
+            suite.max_new_tokens = suite.max_new_tokens or max(room_for_answers(suite.examples, count), config.max_new_tokens or 0)
+
+# %% ../nbs/09_comparison.ipynb #9dcf6edf
 def _suite(config: Comparison, part: str, name: str, source: Source) -> Suite:
     judge = _judge_of(config, part, source)
     own = source.metric or (source.task.metric if judge == source.task.judge else "")
@@ -466,7 +476,7 @@ def replay_room(config: Comparison) -> int | None:
     """The longest answer to a prompt of `data.replay`, in tokens; None where the task has replay of its own, which is
     answered like the rest."""
     source = sources_of(config).get(("replay", ""))
-    return source and (room_of(config, "replay", source) or config.max_new_tokens or REPLAY_ROOM)
+    return source and (room_of(config, "replay", source) or max(REPLAY_ROOM, config.max_new_tokens or 0))
 
 
 def not_tested(found: list[Example], train_set: list[Example], suites: list[Suite]) -> list[Example]:

@@ -29,8 +29,8 @@ from .records import (Example, LABELS, Record, Response, SOURCES, Score, Target,
 from .rehearse import METHODS
 from .stopping import kept_from
 from .tables import check_name, spelt_out
-from .report import (at_the_edge, chief, columns_in, columns_of, is_right, look, no_interval, one_rate, quoted,
-                           read_summary, report, sizes_of, task_name, tasks_of, too_few, units)
+from .report import (caveats, chief, columns_in, columns_of, is_right, look, no_interval, one_rate, quoted, read_summary,
+                           report, sizes_of, task_name, tasks_of, units)
 
 # %% ../nbs/10b_html_report.ipynb #eaa467c6
 def _p(p: float) -> str:
@@ -72,8 +72,7 @@ def sentence(summary: dict[str, Any]) -> str:
 
 # %% ../nbs/10b_html_report.ipynb #c41b1f0d
 def basis(summary: dict[str, Any]) -> str:
-    """What the figures rest on: items, seeds, resamples, where each learning rate was chosen, whether that is the last of
-    its grid, and whether the items are too few to tell."""
+    """What the figures rest on: items, seeds, resamples, where each learning rate was chosen, and what limits them."""
     figures, chosen, seeds = (summary["figures"], summary["rate_chosen_on"],
                               max(a["seeds"] for a in summary["arms"]))
     items = ", ".join(f"{figures[name]['items']} items of {name}" for name in ("target", "general")
@@ -92,7 +91,7 @@ def basis(summary: dict[str, Any]) -> str:
     return (f"Each method at {rates}; "
             f"{seeds} seed{'s' * (seeds != 1)} a tuned arm; {items}; "
             f"{summary['resamples']:,} paired bootstrap resamples of the items{scored}{holm}{sizes_of(summary)}. "
-            + " ".join(filter(None, [*at_the_edge(summary).splitlines(), too_few(summary)]))).rstrip()
+            + " ".join(caveats(summary))).rstrip()
 
 # %% ../nbs/10b_html_report.ipynb #d817e31c
 def mark(method: str) -> Markup:

@@ -28,14 +28,14 @@ QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
 
 
 def real_comparison(data: str = "passages", model: str = "smollm2-135m", rate: float = 3e-3,
-                    workers: int | None = None) -> Comparison:
+                    workers: int | None = None, dtype: str = "auto") -> Comparison:
     """Base, SFT and SSR on a real chat model at one learning rate, small enough for a quarter of an hour on two
     cores. `data` is one of QUESTIONS. Raises ValueError naming what doesn't fit."""
     if data not in QUESTIONS:
         raise ValueError(f"found data {data!r}; expected {one_of(QUESTIONS, data)}")
     general = {name: {"task": name, "n": n} for name, n in GENERAL.items()}
     return check(from_mapping(Comparison, {
-        "model": model, "backend": "transformers", "methods": ["sft", "ssr"], "learning_rates": [rate], "seeds": [0],
+        "model": model, "backend": "transformers", "dtype": dtype, "methods": ["sft", "ssr"], "learning_rates": [rate], "seeds": [0],
         "workers": workers, "training": {"epochs": 2, "batch_size": 8}, "data": QUESTIONS[data] | {"general": general}}))
 
 # %% ../nbs/14_real_models.ipynb #de8de331

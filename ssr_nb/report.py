@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['LOOKS', 'OTHER_COLOURS', 'OTHER_MARKS', 'WIDE', 'FEW', 'MANY', 'Curve', 'look', 'colour', 'columns_in',
            'read_summary', 'quoted', 'one_rate', 'difference', 'points', 'no_interval', 'with_p', 'chief', 'too_few',
-           'at_the_edge', 'headline', 'columns_of', 'units', 'sizes_of', 'caption', 'table', 'plain', 'plot_pareto',
-           'tasks_of', 'task_name', 'plot_skills', 'surprise_example', 'plot_surprise', 'loss_curves', 'plot_losses',
-           'probe_curves', 'plot_probes', 'is_right', 'side_by_side', 'report']
+           'at_the_edge', 'unended', 'caveats', 'headline', 'columns_of', 'units', 'sizes_of', 'caption', 'table',
+           'plain', 'plot_pareto', 'tasks_of', 'task_name', 'plot_skills', 'surprise_example', 'plot_surprise',
+           'loss_curves', 'plot_losses', 'probe_curves', 'plot_probes', 'is_right', 'side_by_side', 'report']
 
 # %% ../nbs/10_report.ipynb #c0d9a70b
 import math
@@ -184,6 +184,26 @@ def at_the_edge(summary: dict[str, Any]) -> str:
     return "\n".join(f"{', '.join(named)}: the best rate is the {end} tried, so a method's own best may lie beyond."
                      for end, named in ends.items() if named)
 
+# %% ../nbs/10_report.ipynb #743100c5
+def unended(summary: dict[str, Any], least: float = 0.05) -> str:
+    """A sentence that names the suites in which one quoted arm had more than a share of `least` of its answers cut off, with
+    how many of each arm; empty where there are none, or the summary doesn't know."""
+    by_task: dict[str, list[dict[str, Any]]] = {}
+    for row in summary.get("cut_off", []):
+        by_task.setdefault(row["task"], []).append(row)
+    many = {task: rows for task, rows in by_task.items()
+            if task in summary["figures"] and max(r["cut_off"] / r["answers"] for r in rows) > least}
+    told = [f"{columns_in(summary)[task]['heading']}: "
+            + ", ".join(f"{r['method']} {r['cut_off']} of {r['answers']}" for r in rows) for task, rows in many.items()]
+    return (f"Answers that were cut off, and so count as wrong whatever they say: {'; '.join(told)}. "
+            "With more max_new_tokens they may end.") if told else ""
+
+
+def caveats(summary: dict[str, Any]) -> list[str]:
+    """What a reader should know before the figures are believed, a sentence each: a best rate at the edge of its grid, too few
+    items to tell, and answers that were cut off."""
+    return list(filter(None, [*at_the_edge(summary).splitlines(), too_few(summary), unended(summary)]))
+
 # %% ../nbs/10_report.ipynb #e3041452
 def _clause(summary: dict[str, Any], d: dict[str, Any]) -> str:
     """What a difference says of the target and, where there are some, of general skills."""
@@ -195,8 +215,7 @@ def _clause(summary: dict[str, Any], d: dict[str, Any]) -> str:
 
 def headline(summary: dict[str, Any]) -> str:
     """What the run shows of each method against the base model, and of SSR against SFT, each figure with its 95%
-    interval and its p-value after Holm's correction; whether a best rate is the last of its grid, and whether there are too
-    few items to tell."""
+    interval and its p-value after Holm's correction; and what limits it (see `caveats`)."""
     lines, only = [], one_rate(summary)
     which = "the one rate tried" if only else f"its best rate on {summary['rate_chosen_on']}"
     for method in [a["method"] for a in quoted(summary) if a["method"] != "base"]:
@@ -206,7 +225,7 @@ def headline(summary: dict[str, Any]) -> str:
     if d := difference(summary, "ssr", "sft"):
         lines.append(f"ssr against sft, each at {'the one rate tried' if only else 'its own best rate'}: "
                      f"{_clause(summary, d)}.")
-    return spelt_out("\n".join([*lines, *filter(None, [at_the_edge(summary), too_few(summary)])]))
+    return spelt_out("\n".join([*lines, *caveats(summary)]))
 
 # %% ../nbs/10_report.ipynb #0a84a29a
 def columns_of(summary: dict[str, Any]) -> dict[str, str]:

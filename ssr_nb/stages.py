@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from .adapters import load_adapter, remove_lora
-from .compare import check_hashes, judge_hash, plugin_hashes, rows_hash, suite_hashes
-from .comparison import (Comparison, Stage, check, configuration_of, general_suites, row_of, stages_of,
+from .compare import as_begun, check_hashes, judge_hash, plugin_hashes, rows_hash, suite_hashes
+from .comparison import (Comparison, Stage, check, configuration_of, general_suites, give_room, row_of, stages_of,
                                training_settings)
 from .evaluate import BaseStates, Suite, evaluate, room_for_answers, tokens_in
 from .files import check_run_folder, locked, replacing
 from .methods import Answers, Applied, apply_method, gather_answers
 from .models import LanguageModel, describe, fingerprint, load_model
 from .records import Example, Score, read_json, read_records, write_json, write_records
+from .respond import check_prompts
 from .splits import assert_disjoint
 from .statistics import Figure, estimate
 from .tables import spelt_out
@@ -66,6 +67,11 @@ def staged(config: Comparison, folder: str | Path, lm: LanguageModel | None = No
     rooms = [read_source(stage.train).task.max_new_tokens for stage, _ in stages]
     room = config.max_new_tokens or room_for_answers([e for _, examples in stages for e in examples], tokens_in(lm),
                                                      None if None in rooms else max(rooms))
+    give_room(config, suites, tokens_in(lm))
+    for _, examples in stages:
+        check_prompts(examples, lm)
+    for suite in (suite for suite in suites if isinstance(suite, Suite)):
+        check_prompts(suite.examples, lm, gold=True)
     return StagedRun(config, Path(folder), lm, stages, suites, room)
 
 # %% ../nbs/09e_stages.ipynb #e517d167
@@ -93,6 +99,7 @@ def stage_targets(run: StagedRun, chain: Chain, number: int) -> Applied:
         applied = apply_method(row, examples, answers, lm, settings, rewording=rewording)
     finally:
         remove_lora(lm)
+    applied = replace(applied, targets=as_begun(folder / "targets.jsonl", applied.targets))
     write_records(folder / "targets.jsonl", applied.targets)
     return applied
 

@@ -7,7 +7,7 @@ __all__ = ['Arm', 'FEW', 'LEAST', 'CALLED', 'TAKEN', 'ROLE_TASKS', 'CLAIMS', 'WO
            'interval', 'wilson', 'tango', 'Figure', 'unit_sums', 'Estimates', 'Interval', 'sign_flip_interval',
            'interval_of', 'estimate', 'score_figures', 'model_measures', 'figures_of', 'arms_of', 'tested', 'columns',
            'quoted_rates', 'chosen_rates', 'sign_flip_p', 'McNemar', 'mcnemar', 'holm', 'items_needed', 'power_with',
-           'disagreement', 'chance_to_tell', 'differences_to', 'summarize']
+           'disagreement', 'chance_to_tell', 'differences_to', 'cut_off', 'summarize']
 
 # %% ../nbs/08b_statistics.ipynb #8ec6d1fa
 import math
@@ -593,6 +593,18 @@ def differences_to(other: Arm, arms: list[Arm], estimates: list[Estimates]) -> l
         row["p"][name], row["p_holm"][name] = p, corrected
     return rows
 
+# %% ../nbs/08b_statistics.ipynb #5d634394
+def cut_off(scores: list[Score], quoted: list[Arm]) -> list[dict[str, Any]]:
+    """The answers that were cut off, in the suites where one of the quoted arms has such: of every quoted arm how many, of
+    how many answers over all its seeds."""
+    counts: dict[tuple[str, Arm], list[bool]] = {}
+    for score in scores:
+        if (arm := (score.method, score.learning_rate)) in quoted and score.response:
+            counts.setdefault((score.task, arm), []).append(score.extra.get("finish_reason") == "length")
+    unended = {task for (task, _), of in counts.items() if any(of)}
+    return [{"task": task, "method": arm[0], "learning_rate": arm[1], "cut_off": sum(of), "answers": len(of)}
+            for (task, arm), of in counts.items() if task in unended]
+
 # %% ../nbs/08b_statistics.ipynb #81f22a8f
 def _arm_row(arm: Arm, scores: list[Score], quoted: list[Arm], estimates: list[Estimates]) -> dict[str, Any]:
     method, rate = arm
@@ -606,8 +618,8 @@ def summarize(scores: list[Score], resamples: int = 10_000, seed: int = 0,
     """The table as plain data: every arm's figures as [mean, low, high]; each method's quoted rate; and paired
     differences of the quoted arms to the quoted baselines (see `differences_to`). Accuracies from 0 to 1, KL
     and gold in nats per token; low and high are None where there is no interval, and `intervals` of a row says
-    why. `columns` says what each figure is (see `columns`), and `families` how many
-    tests against each baseline Holm's correction was made for. `rate_seeds`: see `chosen_rates`."""
+    why. `columns` says what each figure is (see `columns`), `families` how many tests against each baseline Holm's
+    correction was made for, and `cut_off` which answers had no end (see `cut_off`). `rate_seeds`: see `chosen_rates`."""
     arms, figures = arms_of(scores), figures_of(scores)
     estimates = [e for f in figures if (e := estimate(f, scores, arms, resamples, seed))]
     chooser, rates = chosen_rates(scores, rate_seeds)
@@ -622,6 +634,6 @@ def summarize(scores: list[Score], resamples: int = 10_000, seed: int = 0,
                     for e in estimates},
         "columns": columns(figures), "arms": [_arm_row(arm, scores, quoted, estimates) for arm in arms],
         "rate_chosen_on": chooser, **({"rate_seeds": rate_seeds} if rate_seeds else {}), "differences": differences,
-        "families": {name: tests for name, tests in families.items() if tests},
+        "families": {name: tests for name, tests in families.items() if tests}, "cut_off": cut_off(scores, quoted),
         "resamples": resamples, "level": 0.95,
     }

@@ -5,15 +5,16 @@ import json
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 import ssr_nb.compare as compare_module
-from ssr_nb.compare import Here, compare
+from ssr_nb.compare import Here, as_begun, compare
 from ssr_nb.comparison import Comparison, check, load_data
-from ssr_nb.records import Example, Score, write_records
+from ssr_nb.records import Example, Score, Target, write_records
 from ssr_nb.report import headline, points, table
 from ssr_nb.statistics import summarize
 
@@ -394,3 +395,16 @@ def test_a_job_that_was_handed_out_before_an_error_does_not_begin(monkeypatch):
     monkeypatch.setattr(compare_module, "_stopped", stopped := threading.Event())
     stopped.set()
     assert compare_module._work([("sft", 1e-3, 0)]) == []
+
+
+def test_targets_are_those_that_a_run_began_with_whatever_rounding_made_of_their_weights(tmp_path):
+    "Else a training that was stopped would take its own checkpoints for another run's."
+    begun = [Target("q1", "where ?", "attic", "gold", {"row_weight": 0.25, "masked": [1], "tokens": 3, "rule": "contains"}),
+             Target("q2", "where ?", "in the hall .", "own", {"row_weight": 0.5})]
+    path = tmp_path / "targets-flow.jsonl"
+    assert as_begun(path, begun) == begun
+    write_records(path, begun)
+    again = [replace(begun[0], extra=begun[0].extra | {"row_weight": 0.2500001, "masked": []}), replace(begun[1], extra={})]
+    assert as_begun(path, again) == begun
+    for other in (replace(begun[1], completion="in the hut ."), replace(begun[1], extra={"rule": "exact"}), replace(begun[1], source="gold")):
+        assert as_begun(path, [again[0], other]) == [again[0], other], "other targets are told by the check of the recipe"

@@ -1,24 +1,31 @@
 """General abilities in a comparison that aren't a list of questions: running text and tasks of lm-eval; and the likelihood of
 gold as a suite's metric. Everything offline, on the embedded model, with texts and tasks of our own."""
 
+import itertools
 import json
 import math
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
 import pytest
 import torch
 
+from ssr_nb.adapters import add_lora, remove_lora
 from ssr_nb.benchmarks import BenchmarkSuite, have_benchmark, write_task
-from ssr_nb.compare import compare
-from ssr_nb.comparison import Comparison, check, load_data, measures_of, read_comparison
-from ssr_nb.evaluate import Suite, TextSuite, evaluate, gold_nats
+from ssr_nb.chat import chat_ids
+from ssr_nb.compare import compare, share
+from ssr_nb.comparison import Comparison, check, load_data, measures_of, read_comparison, replay_room
+from ssr_nb.evaluate import Suite, TextSuite, evaluate, gold_nats, kl_nats
 from ssr_nb.microworld import general_examples, target_examples
 from ssr_nb.models import load_model
-from ssr_nb.records import Example, RecordError, Score, read_records, write_records
+from ssr_nb.records import Appender, Example, RecordError, Score, read_records, write_records
 from ssr_nb.report import columns_of, table
 from ssr_nb.running_text import read_passages, text_nats, windows
+from ssr_nb.settings import TrainingSettings
+from ssr_nb.stages import staged
 from ssr_nb.statistics import summarize
+from ssr_nb.train import check_finite
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +128,58 @@ def test_the_unit_stands_in_the_heading():
     assert "nats/token" in console.file.getvalue()
 
 
+# what moves, and what has no room
+
+@pytest.fixture
+def tuned(lm):
+    found = add_lora(lm)
+    with torch.no_grad():
+        for name, weight in found.model.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(generator=torch.Generator().manual_seed(0), std=0.05)
+    yield found
+    remove_lora(found)
+
+
+def test_kl_is_of_the_same_rows_however_much_memory_is_free(tuned, monkeypatch):
+    "Free memory decides how many rows are read together, and changes while a model reads."
+    examples = target_examples(24, "test")
+    answers = [e.completion for e in examples]
+    before = kl_nats(tuned, examples, answers)
+    free = itertools.cycle([10**12, 2 * 10**6])
+    monkeypatch.setattr("ssr_nb.decoding.available_memory", lambda: next(free))
+    for _ in range(2):
+        for (nats, tokens), (expected, as_many) in zip(kl_nats(tuned, examples, answers), before, strict=True):
+            assert tokens == as_many > 0 and nats == pytest.approx(expected, rel=1e-3, abs=1e-5) and nats > 0
+
+
+def test_kl_of_a_broken_model_is_no_number_and_is_not_written(tuned, tmp_path):
+    examples = target_examples(2, "test")
+    with torch.no_grad():
+        next(w for name, w in tuned.model.named_parameters() if "lora_B" in name).fill_(math.nan)
+    (nats, _), *_ = kl_nats(tuned, examples, [e.completion for e in examples])
+    assert math.isnan(nats)
+    score = Score("q1", "target", "sft", 0, 1e-3, 0.0, "x", {"kl_nats": nats})
+    with pytest.raises(RecordError, match=r"scores.jsonl, line 1: found .*kl_nats = NaN of 'q1', which was not written; expected a number"):
+        write_records(tmp_path / "scores.jsonl", [score])
+    with Appender(tmp_path / "more.jsonl", Score) as file, pytest.raises(RecordError, match="more.jsonl: found .*NaN of 'q1'"):
+        file.write(score)
+    with pytest.raises(ValueError, match=r"found 1 of \d+ weights of the adapter with values that are no numbers after training at learning "
+                                         r"rate 0.5 with weights in torch.float32; expected numbers. A lower rate"):
+        check_finite(tuned, TrainingSettings(learning_rate=0.5))
+
+
+def test_an_answer_that_filled_the_context_is_measured_as_far_as_there_is_room(lm):
+    "The base model's answer was cut off at the last place of the context; the end of the turn, which KL would need, has none."
+    lamp = Example("where is the lamp ?", "attic", id="full")
+    short = replace(lamp, id="short")
+    room = lm.context - len(chat_ids(lm.tokenizer, lamp.prompt))
+    base = [Score(id, "target", "base", 0, None, 0.0, said, {"finish_reason": reason}) for id, said, reason in (
+        ("full", " ".join(["in"] * room), "length"), ("short", "in the attic .", "stop"))]
+    full, plain = evaluate(lm, [Suite("target", [lamp, short], "exact")], base_scores=base, max_new_tokens=4, progress=False)
+    assert "kl_nats" not in full.extra and "kl_nats" in plain.extra and "gold_nats" in full.extra
+
+
 # a comparison with both
 
 @pytest.fixture(scope="module")
@@ -137,6 +196,26 @@ def config_of(folder: Path, **general) -> Comparison:
                       training={"steps": 4}, resamples=100, max_new_tokens=30,
                       data={"train": {"task": str(folder / "train.jsonl"), "judge": "micro"},
                             "target": {"task": str(folder / "test.jsonl"), "judge": "micro"}, "general": general})
+
+
+@pytest.mark.parametrize("shared, rooms", [(None, (256, 96)), (30, (256, 96)), (300, (300, 300))])
+def test_what_a_comparison_allows_for_its_task_cuts_no_other_answer_short(files, tmp_path, lm, shared, rooms):
+    write_records(file := tmp_path / "own.jsonl", [Example("Say it.", "It.")])
+    general = {"plain": {"task": "plain_instructions", "n": 2}, "own": {"task": str(file), "judge": "exact"},
+               "said": {"task": "plain_instructions", "n": 2, "max_new_tokens": 7}}
+    config = replace(config_of(files, **general), max_new_tokens=shared)
+    config.data["replay"] = {"task": "plain_instructions", "n": 4}
+    found = {suite.task: suite.max_new_tokens for suite in share(config, tmp_path, lm).suites}
+    assert found == {"target": None, "general:plain": rooms[0], "general:own": rooms[1], "general:said": 7}
+    assert replay_room(config) == rooms[0]
+
+
+@pytest.mark.parametrize("shared", [None, 30])
+def test_stages_give_general_abilities_their_own_room(files, tmp_path, lm, shared):
+    stages = [{"name": name, "train": {"task": "microworld", "n": 8}, "target": {"task": "microworld", "n": 4}} for name in ("one", "two")]
+    config = replace(config_of(files), max_new_tokens=shared, stages=stages,
+                     data={"general": {"plain": {"task": "plain_instructions", "n": 2}}})
+    assert {s.task: s.max_new_tokens for s in staged(check(config), tmp_path, lm).suites}["general:plain"] == 256
 
 
 @pytest.mark.parametrize("wrong, said", [

@@ -69,12 +69,14 @@ def test_the_command_from_end_to_end_and_again(small_llama, tmp_path, monkeypatc
     monkeypatch.setattr(real, "GENERAL", {"instructions": 3, "facts": 2})
     monkeypatch.setattr(real, "QUESTIONS", {"passages": {"train": {"task": "passages", "split": "train", "n": 8},
                                                          "target": {"task": "passages", "split": "test", "n": 4}}})
-    arguments = ["real", "--model", str(small_llama), "--out", str(tmp_path / "run"), "--workers", "1"]
+    arguments = ["real", "--model", str(small_llama), "--out", str(tmp_path / "run"), "--workers", "1", "--dtype", "float32"]
     done(arguments)
     first = capsys.readouterr().out
+    assert first.startswith("Selective Self-Rehearsal on a real chat model")
     assert "sft lost" in first and "ssr lost" in first and (tmp_path / "run" / "report.html").is_file()
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["figures"]["general"]["items"] == 5 and summary["config"]["methods"] == ["sft", "ssr"]
+    assert summary["config"]["dtype"] == "float32" == summary["model"]["dtype"]
     done(arguments)
     assert "0 arms to run" in capsys.readouterr().out
 
@@ -91,8 +93,11 @@ def test_a_run_goes_on_from_what_is_kept_of_it(tmp_path):
     write_records(tmp_path / "run" / "base" / "scores.jsonl", scores)
     keep.keep(tmp_path / "run", tmp_path / "kept")
     kept = {path.name: path for path in (tmp_path / "kept").iterdir()}
-    assert sorted(kept) == ["answers.json", "by_rate.json", "lost.json", "scores.jsonl.xz", "summary.json"]
-    assert json.loads(kept["answers.json"].read_text())["ssr 0.003"]["answers"] == 6
+    assert sorted(kept) == ["answers.json", "by_rate.json", "config.json", "lost.json", "scores.jsonl.xz", "summary.json"]
+    said = json.loads(kept["answers.json"].read_text())["ssr 0.003"]
+    cut = sum(s.extra["finish_reason"] == "length" for s in read_records(tmp_path / "run/arms/ssr-0.003-0/scores.jsonl", Score)
+              if s.task.startswith("general:"))
+    assert said["answers"] == 6 and sum(int(count.split()[0]) for count in said["general cut off"].values()) == cut
     row, = json.loads(kept["by_rate.json"].read_text())
     assert (row["method"], row["against"], row["learning_rate"]) == ("ssr", "sft", 3e-3)
     found = [r for r in summary["differences"] if (r["method"], r["against"]) == ("ssr", "sft")]
@@ -108,3 +113,24 @@ def test_a_run_goes_on_from_what_is_kept_of_it(tmp_path):
     assert any("1 arms to run" in line for line in lines), "replay alone"
     assert {(r["method"], r["against"]) for r in more["differences"]} >= {("replay", "sft"), ("ssr", "sft")}
     assert [a for a in more["arms"] if a["method"] in ("base", "sft", "ssr")] == summary["arms"]
+
+    (tmp_path / "again" / "arms" / "ssr-0.003-0" / "scores.jsonl").unlink()
+    assert (tmp_path / "again" / "arms" / "ssr-0.003-0" / "seconds.json").exists(), "before the scores, which say that an arm is done"
+    keep.lay_back(tmp_path / "other", tmp_path / "kept")
+    with pytest.raises(ValueError, match="another items"):
+        compare(Comparison(**config | {"items": config["items"] | {"target": 7}}), tmp_path / "other", say=lines.append)
+    changed = json.loads((tmp_path / "kept" / "config.json").read_text())
+    changed["hashes"]["test items of 'target'"] = "of other data"
+    (tmp_path / "kept" / "config.json").write_text(json.dumps(changed))
+    keep.lay_back(tmp_path / "odd", tmp_path / "kept")
+    with pytest.raises(ValueError, match="found test items of 'target' changed since the run began"):
+        compare(Comparison(**config), tmp_path / "odd", say=lines.append)
+
+
+def test_lost_prompts_of_published_data_are_not_kept_whatever_their_suite_is_called():
+    spec = importlib.util.spec_from_file_location("keep", Path(__file__).parents[1] / "benchmarks" / "real_models" / "keep.py")
+    spec.loader.exec_module(keep := importlib.util.module_from_spec(spec))
+    general = {"knowledge": {"task": "gsm8k:file.jsonl"}, "reading": {"examples": "squad2-sentences"}, "facts": "facts", "story": {"text": "x.txt"}}
+    found = keep._general({"config": {"data": {"general": general}}})
+    assert {suite for suite, source in found.items() if keep.re.split("[:-]", source)[0] in keep.PUBLISHED} == {"knowledge", "reading"}
+    assert keep._general({"config": {"data": "microworld"}}) == {}

@@ -16,7 +16,7 @@ from ssr_nb.metrics import METRICS, Metric
 from ssr_nb.records import Example, Response, Score, Verdict, write_json, write_records
 from ssr_nb.report import (FEW, LOOKS, MANY, at_the_edge, caption, chief, columns_in, columns_of, headline, is_right,
                            one_rate, plain, plot_losses, plot_pareto, plot_skills, points, quoted, read_summary, report,
-                           side_by_side, table, task_name, tasks_of, too_few, with_p)
+                           side_by_side, table, task_name, tasks_of, too_few, unended, with_p)
 from ssr_nb.statistics import summarize
 
 matplotlib.use("agg")
@@ -302,6 +302,25 @@ def test_the_headline_says_when_items_are_too_few_to_tell(items, alike, said):
 def test_a_difference_that_was_seen_is_not_told_that_items_are_few():
     summary = a_small_run(30, {"base": [0] * 30, "sft": [0] * 30, "ssr": [1] * 25 + [0] * 5})
     assert chief(summary)["power"]["target"]["power"] < 0.8 and too_few(summary) == ""
+
+
+def test_answers_that_had_no_end_are_told_wherever_the_figures_are():
+    "Of the base model half, of SFT none, and of SSR one in twenty, which alone wouldn't be worth a word."
+    def of(method: str, task: str, ended: list[bool]) -> list[Score]:
+        rate = None if method == "base" else 1e-3
+        return [Score(f"q{i}", task, method, 0, rate, float(end), "Dear Madam,", {"finish_reason": "stop" if end else "length"})
+                for i, end in enumerate(ended)]
+
+    ends = {"base": [True, False] * 20, "sft": [True] * 40, "ssr": [False] * 2 + [True] * 38}
+    scores = [score for method, ended in ends.items() for score in (*of(method, "target", [True] * 40), *of(method, "general:letters", ended))]
+    summary = summarize(scores, resamples=100)
+    assert [(r["task"], r["method"], r["cut_off"], r["answers"]) for r in summary["cut_off"]] == [
+        ("general:letters", "base", 20, 40), ("general:letters", "sft", 0, 40), ("general:letters", "ssr", 2, 40)]
+    said = "letters: base 20 of 40, sft 0 of 40, ssr 2 of 40"
+    assert said in headline(summary) and said in basis(summary) and said in unended(summary)
+    one_in_twenty = [s for s in scores if (s.task, s.method) != ("general:letters", "base")] + of("base", "general:letters", [True] * 40)
+    assert "cut off" not in headline(summarize(one_in_twenty, resamples=100))
+    assert unended({key: value for key, value in summary.items() if key != "cut_off"}) == "", "an earlier version's summary"
 
 
 # --- small things

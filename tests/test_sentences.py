@@ -18,6 +18,7 @@ from ssr_nb.compare import compare
 from ssr_nb.comparison import check, load_data, read_comparison
 from ssr_nb.rows import json_rows
 from ssr_nb.judge import rule_of
+from ssr_nb.real import real_comparison
 from ssr_nb.respond import respond
 from ssr_nb.records import RecordError, Response, Verdict, read_records, write_records
 from ssr_nb.sentences import (NOT_SAID, around, chosen_articles, drawn, load_squad_sentences, sentence_spans,
@@ -200,6 +201,20 @@ def test_the_example_configuration_takes_articles_that_differ(published_files):
     assert not groups[0] & groups[1] and not groups[0] & groups[2] and len(groups[2]) > 80
     with pytest.raises(RecordError, match="of train in test"):
         load_data(replace(config, data=data | {"validation": data["validation"] | {"titles": "160-210", "n": 204}}))
+
+
+def test_the_short_run_takes_its_questions_from_the_publishers_files(published_files):
+    "`make real DATA=squad2`, with articles of two passages each; theirs have dozens."
+    for name, thing in (("train-v2.0.json", "mill"), ("dev-v2.0.json", "forge")):
+        whole = squad_of(100, thing)
+        for one, other in zip(whole["data"], whole["data"][50:]):
+            one["paragraphs"] += other["paragraphs"]
+        (published_files / "squad2" / name).write_text(json.dumps(whole | {"data": whole["data"][:50]}))
+    train_set, suites = load_data(real_comparison("squad2"))
+    target = next(s for s in suites if s.role == "target")
+    assert [len(train_set), len(target.examples), target.judge] == [160, 100, "contains"]
+    assert all(Counter(e.answerable for e in some) == {True: len(some) / 2, False: len(some) / 2} for some in (train_set, target.examples))
+    assert {s.name for s in suites if s.role == "general"} == {"plain_instructions", "facts", "sums", "declines", "harmless"}
 
 
 def test_the_example_configuration_runs_on_a_tiny_model(published_files, tmp_path, monkeypatch):

@@ -44,7 +44,8 @@ LIBRARIES = 700_000_000  # bytes that PyTorch and the libraries around it take
 def training_memory(model: Sizes, rows: int = 8, tokens: int = 256, checkpointing: bool = False,
                     weight: int = 2, learnt: float = 0.25) -> int:
     """Bytes that LoRA training of rank 8 takes, estimated, for batches of `rows` of so many `tokens`, of which a share is
-    `learnt`, with `weight` bytes a number (2 for bfloat16, 4 for float32). An estimate: a fifth more or less is usual."""
+    `learnt`, with `weight` bytes a number (2 for bfloat16, 4 for float32). An estimate, up to a third too high where a loss computes
+    its scores for a part of the tokens at a time."""
     layer = weight * (20 * model.hidden + 5 * model.inner)  # what a layer keeps of a token
     kept = weight * model.layers * model.hidden + layer if checkpointing else model.layers * layer
     scores = 16 * model.vocabulary  # scores, probabilities and the gradients of both, in float32

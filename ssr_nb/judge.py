@@ -300,7 +300,7 @@ def unfit(example: Example, response: Response) -> str:
         return "empty"
     if found := _BROKEN.search(answer.replace("\r\n", "\n")):
         return f"broken text: U+{ord(found[0]):04X}"
-    if marks := [mark for mark in response.extra.get("marks", []) if mark in answer]:  # tokens that are no text
+    if marks := [mark for mark in response.extra.get("special_tokens", []) if mark in answer]:  # tokens that are no text
         return f"leftovers: {marks[0]}"
     said = _words(answer)
     if any(said == _words(gold) and said or answer.strip() == gold.strip()

@@ -238,7 +238,8 @@ def check_halves(text: Any, name: str, where: tuple) -> None:
 _MEASURED = (lambda v: v is None or _number(v), "a number")
 _SAMPLE = {"sample": (lambda v: _whole(v) or _text(v), "a whole number")}
 _MORE = {
-    "Response": _SAMPLE, "Verdict": _SAMPLE,
+    "Response": _SAMPLE | {"special_tokens": (lambda v: isinstance(v, list) and all(map(_text, v)), "a list of strings")},
+    "Verdict": _SAMPLE,
     "Score": {"kl_nats": _MEASURED, "kl_tokens": _MEASURED, "gold_nats": _MEASURED, "gold_tokens": _MEASURED,
               **{name: CHECKS[name] for name in ("answerable", "group", "label", "reason")}, "metric": (_text, "a string")},
     "Target": _SAMPLE | {"masked": (lambda v: isinstance(v, list) and all(map(_whole, v)), "a list of whole numbers"),

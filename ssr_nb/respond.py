@@ -479,7 +479,7 @@ def _response(lm: LanguageModel, id: str, sample: int, tokens: list[int], logpro
     text = lm.tokenizer.decode(said, skip_special_tokens=False).strip()
     thinking, answer = ("", text) if keep_thinking else split_thinking(text)
     marks = {lm.tokenizer.decode([token]).strip() for token in {*said} & special_ids(lm.tokenizer)}
-    found = {"thinking": thinking, "marks": sorted(mark for mark in marks if mark and mark in answer)}
+    found = {"thinking": thinking, "special_tokens": sorted(mark for mark in marks if mark and mark in answer)}
     extra = {"sample": sample, "key": key} | {name: value for name, value in found.items() if value}
     return Response(id, answer.strip(), "stop" if stopped else "length", round(sum(logprobs), 4), len(tokens),
                     lm.title, extra)

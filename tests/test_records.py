@@ -85,6 +85,7 @@ def test_line_ends_inside_text_stay_inside_the_record(tmp_path):
     (b'{"id": "q", "prompt": "a", "completion": "b", "source": "gold", "masked": 7}\n', Target, 1, "masked to be a list"),
     (b'{"id": "q", "task": "t", "method": "m", "seed": 0, "score": [1]}\n', Score, 1, "score to be a number"),
     (b'{"id": "q", "task": "t", "method": "m", "seed": [0], "score": 1}\n', Score, 1, "seed to be a whole number"),
+    (b'{"id": "q", "response": "a", "special_tokens": "<s>"}\n', Response, 1, "special_tokens to be a list of strings"),
     (b'{"id": "q", "task": "t", "method": "m", "seed": 0, "score": 1, "kl_nats": [1]}\n', Score, 1, "kl_nats to be a number"),
     (b'{"id": "q", "task": "t", "method": "m", "seed": 0, "score": 1, "gold_tokens": "9"}\n', Score, 1, "gold_tokens to be a"),
     (b'{"id": "q", "task": "t", "method": "m", "seed": 0, "score": 1, "learning_rate": [1]}\n', Score, 1, "learning_rate to"),

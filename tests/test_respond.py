@@ -420,13 +420,13 @@ def test_a_mark_within_an_answer_is_noted_and_not_accepted(lm):
     for mark in (m for m in marks if lm.tokenizer.convert_tokens_to_ids(m) not in stop_ids(lm)):
         tokens = [*words, lm.tokenizer.convert_tokens_to_ids(mark), *words, end]
         odd = make_response(lm, "q", 0, tokens, [0.0] * len(tokens), True, "key", False)
-        assert odd.extra["marks"] == [mark] and mark in odd.response
+        assert odd.extra["special_tokens"] == [mark] and mark in odd.response
         verdict, = judge([Example("fi?", "ba de", id="q")], [odd], "contains")
         assert verdict.label == "rejected" and verdict.reason == f"leftovers: {mark}"
     plain = make_response(lm, "q", 0, [*words, end], [0.0] * 3, True, "key", False)
-    assert "marks" not in plain.extra and plain.response == "ba de"
+    assert "special_tokens" not in plain.extra and plain.response == "ba de"
     thought = make_response(lm, "q", 0, tokens, [0.0] * len(tokens), True, "key", True)
-    assert thought.extra["marks"] == [mark], "a judge's reply, too"
+    assert thought.extra["special_tokens"] == [mark], "a judge's reply, too"
 
 
 def test_the_same_id_twice_and_nothing_at_all(lm, tmp_path):

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiny_gguf import make_tiny_gguf
 
 from ssr_nb.cli import app, main
 from ssr_nb.records import Example, Response, Score, Target, Verdict, read_records, write_records
@@ -69,6 +70,39 @@ def test_the_whole_way_through_files(folder, capsys):
             and len(scores) == 20)
     assert all("kl_nats" in s.extra for s in scores)
     assert {s.method for s in read_records(f / "base.jsonl", Score)} == {"base"}
+
+
+@pytest.mark.long
+def test_every_step_takes_a_gguf_file(tmp_path, capsys, monkeypatch):
+    "From answers to a merged model and a comparison, with nothing but the path of a file as the model."
+    pytest.importorskip("gguf")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    model, f = make_tiny_gguf(tmp_path / "tiny.gguf"), tmp_path
+    words = "hello", "hell", "held", "hill", "help", "heel"
+    for name, chosen in (("train", words[:4]), ("test", words[4:])):
+        write_records(f / f"{name}.jsonl", [Example(f"say {word}", word, id=word) for word in chosen])
+    how = ["--model", model, "--backend", "transformers", "--threads", 1]
+    ssr("respond", "--examples", f / "train.jsonl", *how, "--max-new-tokens", 6, "--out", f / "responses.jsonl")
+    ssr("judge", "--examples", f / "train.jsonl", "--responses", f / "responses.jsonl", "--judge", "exact", "--out", f / "verdicts.jsonl")
+    ssr("rehearse", "--examples", f / "train.jsonl", "--responses", f / "responses.jsonl", "--verdicts", f / "verdicts.jsonl",
+        "--out", f / "targets.jsonl")
+    ssr("train", "--targets", f / "targets.jsonl", *how, "--steps", 2, "--dtype", "float32", "--out", f / "adapter")
+    asked = ["--examples", f / "test.jsonl", "--judge", "exact", *how, "--max-new-tokens", 6]
+    ssr("evaluate", *asked, "--out", f / "base.jsonl")
+    ssr("evaluate", *asked, "--adapter", f / "adapter", "--base-scores", f / "base.jsonl", "--out", f / "scores.jsonl")
+    assert all("kl_nats" in s.extra for s in read_records(f / "scores.jsonl", Score))
+    ssr("merge", f / "adapter", "--out", f / "merged", "--dtype", "float32")
+    ssr("respond", "--examples", f / "test.jsonl", "--model", f / "merged", "--backend", "transformers", "--max-new-tokens", 6,
+        "--out", f / "again.jsonl")
+    said = {s.id: s.response for s in read_records(f / "scores.jsonl", Score)}
+    assert {r.id: r.response for r in read_records(f / "again.jsonl", Response)} == said
+    (f / "compare.yaml").write_text(json.dumps({
+        "model": str(model), "backend": "transformers", "methods": ["sft", "ssr"], "learning_rates": [1e-3], "seeds": [0], "judge": "exact",
+        "training": {"steps": 2, "batch_size": 4}, "workers": 1, "threads": 1, "resamples": 50, "max_new_tokens": 6,
+        "data": {"train": str(f / "train.jsonl"), "target": str(f / "test.jsonl"), "general": {"g": {"examples": str(f / "more.jsonl"), "judge": "exact"}}}}))
+    write_records(f / "more.jsonl", [Example("say ho", "ho", id="ho")])
+    ssr("compare", f / "compare.yaml", "--out", f / "run")
+    assert json.loads((f / "run" / "summary.json").read_text())["model"]["source"]["file"] == "tiny.gguf"
 
 
 def test_what_can_be_given_away(folder, tmp_path, capsys):

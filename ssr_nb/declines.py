@@ -28,13 +28,26 @@ _DECLINES = re.compile(rf"""
     """, re.VERBOSE | re.IGNORECASE)
 
 
+def _own_words(text: str) -> str:
+    """The text without what stands in quotation marks after words of its own."""
+    own, quoted = (parts := re.split('["“”„«»]', text))[::2], parts[1:2]
+    return "…".join(own if re.search(r"\w", own[0]) else [*quoted, *own])
+
+
 def declines_in(text: str, first: int = 3) -> bool:
-    """Whether one of the first sentences declines a request.
+    """Whether one of the first sentences declines a request. What it gives somebody to say, in quotation marks after words
+    of its own, declines nothing.
 
     >>> declines_in("I'm sorry, but I can't help with that."), declines_in("I can't wait to see you!")
     (True, False)
+    >>> declines_in('Tell her: "I am sorry, but I cannot help you."')
+    False
     """
-    return any(_DECLINES.search(sentence) for sentence in sentences(visible(text))[:first])
+    return _declining(_own_words(visible(text)), first)
+
+
+def _declining(text: str, first: int = 3) -> bool:
+    return any(_DECLINES.search(sentence) for sentence in sentences(text)[:first])
 
 # %% ../nbs/05g_declines.ipynb #8a63c493
 _HANDS_OVER = re.compile(r"""
@@ -58,6 +71,8 @@ def manner(text: str, about: list[str]) -> str:
     hands_over, to_the_point = _HANDS_OVER.search(text), any(re.search(rf"(?<!\w){re.escape(w)}", text, re.IGNORECASE) for w in about)
     if declines_in(text):
         return "declines and goes on" if hands_over else "declines"
+    if _declining(text):
+        return "declines in quotation marks alone"
     if stance(text) == "refusal":
         return "says that it doesn't know"
     if any(map(_DISAPPROVES.search, sentences(text)[:2])):

@@ -246,17 +246,33 @@ def readable(size: float) -> str:
     return f"{size:.3g} TB"
 
 # %% ../nbs/03_machine.ipynb #86bf7827
+def _memory_groups(proc: Path, group: Path) -> Iterator[tuple[Path, Path]]:
+    """The files with limit and use of every memory group that this process is in, of either version: its own, and those
+    around it, as a job of Slurm's or a container has them."""
+    for line in (proc / "self" / "cgroup").read_text().splitlines():
+        _, kinds, path = line.split(":", 2)
+        if kinds and "memory" not in kinds.split(","):
+            continue
+        top = group / "memory" if kinds else group
+        names = ("limit_in_bytes", "usage_in_bytes") if kinds else ("max", "current")
+        folder = top / path.strip("/")
+        for place in (folder, *folder.parents[: len(folder.parts) - len(top.parts)]):
+            yield tuple(place / f"memory.{name}" for name in names)
+
+
 def available_memory(proc: str | Path = "/proc", group: str | Path = "/sys/fs/cgroup") -> int | None:
-    """The bytes that a program could still be given, by the system's estimate and within the limit of a container;
-    None where the system keeps no such figure."""
+    """The bytes that a program could still be given, by the system's estimate and within the limits of the groups that it is
+    in; None where the system keeps no such figure."""
     try:
         free = next(int(line.split()[1]) * 1024 for line in (Path(proc) / "meminfo").read_text().splitlines()
                     if line.startswith("MemAvailable:"))
     except (OSError, StopIteration):
         return None
-    with contextlib.suppress(OSError, ValueError):  # no container, or one without a limit
-        limit, used = (int((Path(group) / f"memory.{name}").read_text()) for name in ("max", "current"))
-        free = min(free, max(0, limit - used))
+    with contextlib.suppress(OSError, ValueError):  # a system without groups
+        for files in _memory_groups(Path(proc), Path(group)):
+            with contextlib.suppress(OSError, ValueError):  # a group without a limit
+                limit, used = (int(file.read_text()) for file in files)
+                free = min(free, max(0, limit - used))
     return free
 
 # %% ../nbs/03_machine.ipynb #6491198e

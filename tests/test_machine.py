@@ -20,7 +20,7 @@ import tqdm.auto
 from tiny_model import make_tiny_model
 
 from ssr_nb.endpoint import _Passing
-from ssr_nb.machine import (LARGE, LIBRARIES, MEASURED, ModelError, choose_device, choose_dtype, devices, first_line,
+from ssr_nb.machine import (LARGE, LIBRARIES, MEASURED, ModelError, available_memory, choose_device, choose_dtype, devices, first_line,
                             quiet_libraries, ran_out)
 from ssr_nb.models import count_weights, load_model
 
@@ -291,3 +291,22 @@ def test_whose_bar_it_is(package, drawn, kind):
         bar = eval("kind(total=1, file=file)", {"kind": kind, "file": io.StringIO(), "__name__": package})
     assert bar.disable is not drawn
     bar.close()
+
+
+@pytest.mark.parametrize("line, folder, names", [
+    ("0::/a/b", "a", ("max", "current")), ("0::/a/b", "a/b", ("max", "current")), ("0::/", "", ("max", "current")),
+    ("9:memory:/a/b", "memory/a", ("limit_in_bytes", "usage_in_bytes")), ("9:cpu,memory:/a", "memory", ("limit_in_bytes", "usage_in_bytes"))])
+def test_a_limit_of_any_group_around_the_process_counts(tmp_path, line, folder, names):
+    "Its own, that of a job, or that of a container, of both versions of Linux's groups."
+    (tmp_path / "self").mkdir()
+    (tmp_path / "meminfo").write_text("MemAvailable: 8000000 kB\n")
+    (tmp_path / "self" / "cgroup").write_text(f"1:name=systemd:/x\n{line}\n4:cpuset:/y\n")
+    assert available_memory(tmp_path, tmp_path) == 8_192_000_000
+    (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    for name, value in zip(names, (5_000_000, 2_000_000)):
+        (tmp_path / folder / f"memory.{name}").write_text(f"{value}\n")
+    assert available_memory(tmp_path, tmp_path) == 3_000_000
+    (tmp_path / folder / f"memory.{names[0]}").write_text("max\n")
+    assert available_memory(tmp_path, tmp_path) == 8_192_000_000
+    (tmp_path / "self" / "cgroup").write_text("nonsense\n")
+    assert available_memory(tmp_path, tmp_path) == 8_192_000_000

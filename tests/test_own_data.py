@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ssr_nb.adapters import remove_lora
-from ssr_nb.chat import stop_ids
+from ssr_nb.chat import special_ids, stop_ids
 from ssr_nb.compare import compare
 from ssr_nb.comparison import Comparison, not_tested
 from ssr_nb.methods import apply_method, empty_turn, gather_answers, renewal_of, write_prompts
@@ -55,8 +55,11 @@ def test_prompts_that_are_tested_are_not_replayed():
 
 def test_self_replay_stands_beside_replay_of_given_prompts(tiny, tmp_path):
     general = [Example(f"bo {word}", "", id=word) for word in ("de", "fel", "ka", "mo", "ra", "gu", "be", "di", "ge", "ki")]
+    marks = torch.tensor(sorted(special_ids(tiny.tokenizer) - set(stop_ids(tiny))))  # a random model would say them within an answer
+    hook = tiny.model.get_output_embeddings().register_forward_hook(lambda layer, given, found: found.index_fill(-1, marks, -1e4))
     answers = gather_answers(["self-replay", "replay"], EXAMPLES, tiny, "contains", max_new_tokens=24, replay_prompts=general,
                              folder=tmp_path, progress=False)
+    hook.remove()
     prompts = {}
     for name in ("self-replay", "replay"):
         applied = apply_method(name, EXAMPLES, answers, tiny)

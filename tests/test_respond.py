@@ -56,6 +56,11 @@ def plainly(lm, prompt, max_new_tokens):
     return said, logprob
 
 
+def text_of(lm, said):
+    "What an answer of these tokens reads like, marks within it included, but for the end of its turn."
+    return lm.tokenizer.decode(said[:-1] if said[-1] in stop_ids(lm) else said).strip()
+
+
 @pytest.mark.parametrize("batch_size", [1, 7, "auto"])
 def test_answers_are_those_of_a_plain_loop(lm, batch_size):
     examples = prompts(30)
@@ -65,7 +70,7 @@ def test_answers_are_those_of_a_plain_loop(lm, batch_size):
         stopped = said[-1] in stop_ids(lm)
         assert (response.id == example.id and response.finish_reason == ("stop" if stopped else "length")
                 and response.tokens == len(said))
-        assert response.response == lm.tokenizer.decode(said, skip_special_tokens=True)
+        assert response.response == text_of(lm, said)
         assert response.logprob == pytest.approx(logprob, abs=1e-3)
     assert {r.finish_reason for r in responses} == {"stop", "length"}  # the tiny model shows both
     assert len({r.tokens for r in responses}) > 3
@@ -91,7 +96,7 @@ def test_answers_of_rows_that_leave_when_they_are_done_are_those_of_a_plain_loop
         computed = sum(rows)
         for example, response in zip(examples, responses):
             said, logprob = plainly(large, example.prompt, 24)
-            assert (response.response, response.tokens) == (large.tokenizer.decode(said, skip_special_tokens=True), len(said))
+            assert (response.response, response.tokens) == (text_of(large, said), len(said))
             assert response.finish_reason == ("stop" if said[-1] in stop_ids(large) else "length")
             assert response.logprob == pytest.approx(logprob, abs=1e-3)
         if batch_size == "auto":
